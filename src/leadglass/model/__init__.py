@@ -1,0 +1,1 @@
+"""The shared vocabulary. Pure: no I/O, no clock, no randomness."""

@@ -1,0 +1,61 @@
+"""What is asked for, and the facts the policy may weigh. No patient names here, ever."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from leadglass.model.names import Uid
+
+ARCHIVE = "archive"
+SITE = "site"
+
+
+class Verb(StrEnum):
+    """Everything that can be permitted; the words of ``policy.toml``'s ``can``."""
+
+    ECHO = "echo"
+    STORE = "store"
+    FIND = "find"
+    GET = "get"
+    MOVE = "move"
+    WORKLIST = "worklist"
+    MPPS = "mpps"
+    COMMIT = "commit"
+    LIST = "list"
+    VIEW = "view"
+    # Of the site itself; only the local administrator has these.
+    STATUS = "status"
+    MANAGE = "manage"
+    AUDIT = "audit"
+    CHECK = "check"
+    OPERATE = "operate"  # the server's own housekeeping: start, stop, reload, recover
+
+
+MACHINE_VERBS = frozenset(
+    {Verb.ECHO, Verb.STORE, Verb.FIND, Verb.GET, Verb.MOVE, Verb.WORKLIST, Verb.MPPS, Verb.COMMIT}
+)
+PERSON_VERBS = frozenset({Verb.LIST, Verb.VIEW})
+SITE_VERBS = frozenset({Verb.STATUS, Verb.MANAGE, Verb.AUDIT, Verb.CHECK, Verb.OPERATE})
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Facts about the object at hand; ``None`` is unknown and satisfies no condition."""
+
+    modality: str | None = None
+    sop_class: Uid | None = None
+    labels: frozenset[str] = frozenset()
+    stores_this_hour: int = 0
+
+
+NO_FACTS = Facts()
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One verb on one target: ``archive``, ``site``, or a device's name (an outgoing store)."""
+
+    verb: Verb
+    target: str = ARCHIVE
+    facts: Facts = NO_FACTS

@@ -1,0 +1,78 @@
+"""Who is asking, as far as it is proven."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Transport(StrEnum):
+    """How a connection is protected; the words of ``policy.toml``."""
+
+    PLAIN = "plain"
+    MTLS = "mtls"
+    HTTPS = "https"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """What a peer's certificate says, and whether it may be believed.
+
+    ``device`` is the name in its SAN URI ``urn:leadglass:device:<name>``; believed only when
+    ``issued_here``. A foreign certificate is known by ``sha256`` alone (of the DER, lower-case hex).
+    ``trouble`` is empty, or says why it does not count: expired, revoked, not yet valid.
+    """
+
+    sha256: str
+    serial: int
+    subject: str
+    issued_here: bool
+    device: str | None
+    not_after: datetime
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A machine on a DICOM connection. ``address`` is an IP address without port.
+
+    AE titles are ``None`` until an A-ASSOCIATE-RQ was read. ``called_ae_known`` is the shell's
+    word on whether the called AE title is the archive's own.
+    """
+
+    address: str
+    transport: Transport
+    listener: str
+    certificate: CertificateFacts | None = None
+    calling_ae: str | None = None
+    called_ae: str | None = None
+    called_ae_known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A human with a session. ``roles`` as the policy writes them: ``role:radiologist``."""
+
+    name: str
+    roles: frozenset[str]
+    address: str
+    transport: Transport
+    mfa: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The archive itself, sending."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAdministrator:
+    """Whoever runs the command line on the server's own host; ``user`` is the login name."""
+
+    user: str
+
+
+Caller = Peer | Person | Archive | LocalAdministrator

@@ -1,0 +1,124 @@
+"""One tree of errors. The type says whose fault it is; only shells translate them.
+
+``public_message`` is all a stranger may read: never PHI, never the rule. The exception's own
+text is for the administrator's log and carries no PHI either: refer to objects by UID.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class LeadglassError(Exception):
+    """Any failure that Leadglass names."""
+
+    dimse_status: ClassVar[int] = 0x0110  # PS3.7 Annex C: processing failure
+    http_status: ClassVar[int] = 500
+    public_message: ClassVar[str] = "Processing failure."
+
+
+class NotPermitted(LeadglassError):
+    """The policy refused. The caller may not retry unchanged."""
+
+    dimse_status = 0x0124
+    http_status = 403
+    public_message = "Not permitted."
+
+
+class NotAdmitted(NotPermitted):
+    """The policy refused the association itself."""
+
+
+class PeerError(LeadglassError):
+    """The peer sent something wrong."""
+
+    dimse_status = 0xC000
+    http_status = 400
+    public_message = "Cannot understand."
+
+
+class PeerProtocolError(PeerError):
+    """The peer broke PS3.7 or PS3.8."""
+
+
+class LimitExceeded(PeerError):
+    """The peer asked for more than a limit allows."""
+
+    public_message = "A limit was exceeded."
+
+
+class DatasetInvalid(PeerError):
+    """The data set cannot be parsed, or lacks what an archive needs."""
+
+
+class DatasetMismatch(PeerError):
+    """The data set contradicts the request that carried it. PS3.4 Table B.2-1."""
+
+    dimse_status = 0xA900
+    public_message = "Data set does not match SOP Class."
+
+
+class IdentifierMismatch(PeerError):
+    """A query identifier contradicts its SOP class. PS3.4 Table C.4-1."""
+
+    dimse_status = 0xA900
+    public_message = "Identifier does not match SOP Class."
+
+
+class ConversionImpossible(LeadglassError):
+    """The stored transfer syntax cannot be converted to one the peer accepts."""
+
+    dimse_status = 0xC000
+    public_message = "No common transfer syntax."
+
+
+class LocalProtocolError(LeadglassError):
+    """Our own code asked the protocol for something its state forbids: a bug here."""
+
+
+class LocalError(LeadglassError):
+    """Our side cannot do the work now."""
+
+
+class OutOfResources(LocalError):
+    """No room or no budget: the peer may try again later."""
+
+    dimse_status = 0xA700
+    http_status = 507
+    public_message = "Out of resources."
+
+
+class StorageFailed(OutOfResources):
+    """Bytes could not be made durable."""
+
+
+class AuditFailed(OutOfResources):
+    """The audit trail cannot be written, so nothing may happen."""
+
+
+class IntegrityBroken(LocalError):
+    """Stored bytes or the audit chain do not verify."""
+
+
+class KeyUnavailable(LocalError):
+    """A key that opens an object is missing."""
+
+
+class ConfigurationInvalid(LocalError):
+    """A file of the site is wrong; says which, where, and what to do."""
+
+
+class SiteExists(ConfigurationInvalid):
+    """init was asked to write over a site."""
+
+
+class AlreadyServing(LocalError):
+    """Another process serves this site."""
+
+
+class RemoteRefused(LeadglassError):
+    """As a client: the peer refused, rejected or aborted."""
+
+
+class TransportFailed(LeadglassError):
+    """As a client: no connection, TLS failure, or the peer vanished."""

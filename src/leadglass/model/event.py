@@ -1,0 +1,49 @@
+"""What the audit trail records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from leadglass.model.decision import Rung
+
+
+class Outcome(StrEnum):
+    """How it ended."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    DONE = "done"
+    FAILED = "failed"
+    ALERT = "alert"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One line of the trail: who, what, from where, by which rule, with which outcome.
+
+    ``kind`` is dotted: ``association.admit``, ``instance.stored``, ``instance.quarantined``,
+    ``query.find``, ``device.added``, ``policy.reloaded``, ``server.started``.
+    ``study``, ``instance`` and ``patient_id`` only where PS3.15 §A.5 needs them; never a
+    patient's name. ``count`` sums what was folded into this line. ``reason`` is free of PHI.
+    """
+
+    kind: str
+    outcome: Outcome
+    who: str
+    zone: str = ""
+    address: str = ""
+    transport: str = ""
+    calling_ae: str = ""
+    called_ae: str = ""
+    verb: str = ""
+    target: str = ""
+    rule: str = ""
+    reason: str = ""
+    fix: str = ""
+    ladder: tuple[Rung, ...] = ()
+    association: str = ""
+    study: str = ""
+    instance: str = ""
+    patient_id: str = ""
+    count: int = 1

@@ -1,0 +1,62 @@
+"""The proof that the gate said yes. Only ``gate.py`` makes one; ruff bans it elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from leadglass.model.action import Action
+from leadglass.model.caller import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which objects a permit reaches: the union of its alternatives. Empty means nothing."""
+
+    alternatives: tuple[ScopeFilter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeFilter:
+    """Objects that meet every named filter; ``None`` does not filter.
+
+    ``labels``: the study bears one of them. ``modalities``: the series has one of them.
+    """
+
+    labels: frozenset[str] | None = None
+    modalities: frozenset[str] | None = None
+
+
+EVERYTHING = Scope((ScopeFilter(),))
+NOTHING = Scope(())
+
+
+_SEAL = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """This caller may do this action within this scope. Made by ``issue_permit`` alone.
+
+    ``who`` is the proven name (device, user, ``archive``), ``zone`` where it came from, ``rule``
+    what allowed it, ``site`` the sending site that stands in for a missing issuer of patient id.
+    """
+
+    caller: Caller
+    action: Action
+    scope: Scope
+    who: str
+    rule: str
+    zone: str
+    site: str
+    _seal: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self._seal is not _SEAL:
+            raise TypeError("a Permit comes from the gate")
+
+
+def issue_permit(
+    caller: Caller, action: Action, scope: Scope, *, who: str, rule: str, zone: str = "", site: str = ""
+) -> Permit:
+    """Make a permit. For ``gate.py`` alone; ruff (TID251) holds everybody else to it."""
+    return Permit(caller, action, scope, who, rule, zone, site, _SEAL)
