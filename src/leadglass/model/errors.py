@@ -58,11 +58,26 @@ class DatasetMismatch(PeerError):
     public_message = "Data set does not match SOP Class."
 
 
+class InstanceInvalid(PeerError):
+    """The request names no SOP instance: what stands there is not a UID. PS3.7 Annex C."""
+
+    dimse_status = 0x0117
+    public_message = "Invalid SOP Instance."
+
+
 class IdentifierMismatch(PeerError):
     """A query identifier contradicts its SOP class. PS3.4 Table C.4-1."""
 
     dimse_status = 0xA900
     public_message = "Identifier does not match SOP Class."
+
+
+class MoveDestinationUnknown(LeadglassError):
+    """The policy knows no device of that AE title to send to. PS3.4 Table C.4-2."""
+
+    dimse_status = 0xA801
+    http_status = 404
+    public_message = "Move Destination unknown."
 
 
 class ConversionImpossible(LeadglassError):

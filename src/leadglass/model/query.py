@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum
+
+from leadglass.model.names import Uid
 
 Tag = int  # group << 16 | element
 
@@ -60,6 +62,16 @@ class Range:
 Match = SingleValue | UidList | Wildcard | Range
 
 
+class DateTimeMatching(Enum):
+    """How a date range and a time range in one query are meant.
+
+    PS3.4 §C.2.2.2.5: each for itself, unless combined matching was negotiated (§C.5.1.1.1).
+    """
+
+    SEPARATE = "separate"
+    COMBINED = "combined"
+
+
 @dataclass(frozen=True, slots=True)
 class DateTimeRange:
     """A date key and a time key meant together. PS3.4 §C.2.2.2.5.2 combined matching.
@@ -89,3 +101,14 @@ class Query:
     combined: tuple[DateTimeRange, ...] = ()
     character_sets: tuple[str, ...] = ()
     unsupported: tuple[Tag, ...] = ()  # keys this archive cannot match: pending 0xFF01
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveKeys:
+    """The unique keys of a C-GET or C-MOVE identifier. PS3.4 §C.4.2.2.1, §C.4.3.2.1."""
+
+    level: Level
+    patient_id: str | None
+    studies: tuple[Uid, ...]
+    series: tuple[Uid, ...]
+    instances: tuple[Uid, ...]

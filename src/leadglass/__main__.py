@@ -1,0 +1,5 @@
+"""``python -m leadglass``."""
+
+from leadglass.cli.main import main
+
+main()
