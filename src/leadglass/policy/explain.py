@@ -1,0 +1,156 @@
+"""Answers a question in words with a whole decision, for the caller that has the best chance.
+
+A named device is given an address in its zone (or its pinned one), its zone's transport, its
+certificate and its first AE title; whatever the question says overrides that.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+
+from leadglass.model.action import ARCHIVE, PERSON_VERBS, SITE, Action, Facts
+from leadglass.model.caller import Archive, Caller, CertificateFacts, Peer, Person, Transport
+from leadglass.model.decision import Decision
+from leadglass.policy.engine import evaluate
+from leadglass.policy.identify import place
+from leadglass.policy.model import ANY, INTERNET, Device, Zone
+from leadglass.policy.network import Address, contains
+from leadglass.policy.policy import Policy
+from leadglass.policy.question import Question, QuestionInvalid
+from leadglass.sitefile import quoted, suggest
+
+# RFC 5737 and 3849: addresses that are kept for documentation, so nobody's own.
+_STRANGERS = tuple(ip_address(text) for text in ("198.51.100.7", "192.0.2.7", "203.0.113.7", "2001:db8::7"))
+_NOWHERE = ip_address("0.0.0.0")  # noqa: S104 - an address no connection comes from, not one to listen on
+_BEST_FIRST = (Transport.MTLS, Transport.PLAIN)
+
+
+def explain(policy: Policy, question: Question, now: datetime) -> Decision:
+    """The decision on ``question`` at its own time, or at ``now``.
+
+    Raises:
+        QuestionInvalid: it names somebody or something the policy does not define.
+    """
+    moment = question.at or now
+    _check_zone(policy, question)
+    action = Action(question.verb, _target(policy, question), _facts(policy, question))
+    return evaluate(policy, _caller(policy, question, moment), action, moment)
+
+
+def _check_zone(policy: Policy, question: Question) -> None:
+    name = question.from_zone
+    if name is not None and name not in policy.zones:
+        raise QuestionInvalid(f"unknown zone {quoted(name)}; {suggest(name, policy.zones)}")
+
+
+def _target(policy: Policy, question: Question) -> str:
+    known = {ARCHIVE, SITE, ANY, *policy.devices}
+    if question.target not in known:
+        raise QuestionInvalid(f"unknown target {quoted(question.target)}; {suggest(question.target, known)}")
+    return ARCHIVE if question.target == ANY else question.target
+
+
+def _facts(policy: Policy, question: Question) -> Facts:
+    modality = question.modality
+    device = policy.devices.get(question.subject)
+    if modality is None and device is not None and device.makes is not None:
+        modality = min(device.makes.modalities, default=None)
+    return Facts(modality=modality, labels=question.labels, stores_this_hour=question.stores)
+
+
+def _caller(policy: Policy, question: Question, moment: datetime) -> Caller:
+    subject = question.subject
+    if subject == ARCHIVE:
+        return Archive(ARCHIVE)
+    if subject == INTERNET:
+        return _stranger(policy, question)
+    if subject in policy.devices:
+        return _device(policy, question, policy.devices[subject], moment)
+    if subject in policy.groups:
+        return _member(policy, question)
+    known = {ARCHIVE, INTERNET, *policy.devices, *policy.groups}
+    raise QuestionInvalid(f"unknown caller {quoted(subject)}; {suggest(subject, known)}")
+
+
+def _stranger(policy: Policy, question: Question) -> Caller:
+    transport = question.transport or Transport.PLAIN
+    held = [network for zone in policy.zones.values() for network in zone.networks if network.prefixlen]
+    free = (address for address in _STRANGERS if not any(address in network for network in held))
+    address = question.ip or str(next(free, _STRANGERS[0]))
+    if question.verb in PERSON_VERBS:
+        return Person(INTERNET, frozenset(), address, question.transport or Transport.HTTPS, question.mfa)
+    return Peer(address, transport, "question", calling_ae=question.ae or "STRANGER")
+
+
+def _device(policy: Policy, question: Question, device: Device, moment: datetime) -> Peer:
+    zone = policy.zones[question.from_zone or device.zone]
+    offered = [transport for transport in _BEST_FIRST if transport in zone.transports]
+    transport = question.transport or next(iter(offered), Transport.MTLS)
+    return Peer(
+        address=question.ip or str(_device_address(policy, question, device, zone, transport)),
+        transport=transport,
+        listener="question",
+        certificate=_certificate(device, moment) if transport is Transport.MTLS else None,
+        calling_ae=question.ae or device.ae[0],
+    )
+
+
+def _device_address(
+    policy: Policy, question: Question, device: Device, zone: Zone, transport: Transport
+) -> Address:
+    if question.from_zone is None:
+        if device.ip is not None:
+            return device.ip
+        if device.address is not None:
+            return device.address.host
+    return _address_in(policy, zone, transport)
+
+
+def _address_in(policy: Policy, zone: Zone, transport: Transport) -> Address:
+    """An address that is placed in ``zone``: longer prefixes of other zones may cover parts of it.
+
+    The first uncovered address of a range is its first, or follows the last of a range inside it.
+    """
+    networks = [network for other in policy.zones.values() for network in other.networks]
+    candidates: list[Address] = []
+    for network in zone.networks:
+        first, last = int(network.network_address), int(network.broadcast_address)
+        ends = [int(inner.broadcast_address) for inner in networks if contains(network, inner)]
+        numbers = (first + 1, first, *(end + 1 for end in ends))
+        candidates += (network.network_address + (n - first) for n in numbers if first <= n <= last)
+    for candidate in candidates:
+        if place(policy, candidate, transport) is zone:
+            return candidate
+    return candidates[0] if candidates else _NOWHERE
+
+
+def _certificate(device: Device, moment: datetime) -> CertificateFacts:
+    pinned = min(device.fingerprints, default=None)
+    return CertificateFacts(
+        sha256=pinned or "0" * 64,
+        serial=1,
+        subject=f"CN={device.name}",
+        issued_here=pinned is None,
+        device=device.name if pinned is None else None,
+        not_after=moment + timedelta(days=1),
+    )
+
+
+def _member(policy: Policy, question: Question) -> Person:
+    group, transport = question.subject, question.transport or Transport.HTTPS
+    address = question.ip or str(_person_address(policy, question, transport))
+    return Person(group, policy.groups[group], address, transport, question.mfa)
+
+
+def _person_address(policy: Policy, question: Question, transport: Transport) -> Address:
+    if question.from_zone is not None:
+        return _address_in(policy, policy.zones[question.from_zone], transport)
+    granted = [
+        policy.zones[name]
+        for grant in policy.grants.values()
+        if question.subject in grant.groups and question.verb in grant.can
+        for name in grant.zones
+    ]
+    best = min(granted, key=lambda zone: (zone.is_remote, zone.name), default=None)
+    return _address_in(policy, best, transport) if best else _NOWHERE

@@ -1,0 +1,79 @@
+"""Builds what decisions look up, so that deciding never searches the whole policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from leadglass.model.action import Verb
+from leadglass.model.caller import Transport
+from leadglass.policy.memo import Memo
+from leadglass.policy.model import ZONE_PREFIX, Device, Direction, Flow, Grant, Zone
+from leadglass.policy.policy import Lookup, Range
+from leadglass.policy.rule import Rule, rule_of_flow, rule_of_grant
+
+
+def build_lookup(
+    zones: Mapping[str, Zone],
+    devices: Mapping[str, Device],
+    flows: Mapping[str, Flow],
+    grants: Mapping[str, Grant],
+) -> Lookup:
+    """The lookup of these tables. Names they do not define are passed over (the checks report them)."""
+    everywhere = _ranges(zones.values())
+    by_device = {device.name: _flows_of(device, flows.values()) for device in devices.values()}
+    return Lookup(
+        ranges=MappingProxyType(
+            {
+                transport: tuple(item for item in everywhere if transport in item.zone.transports)
+                for transport in Transport
+            }
+        ),
+        placed=tuple(item for item in everywhere if item.mask),
+        by_fingerprint=MappingProxyType(
+            {sha256: device for device in devices.values() for sha256 in device.fingerprints}
+        ),
+        by_pinned=MappingProxyType(
+            {(device.ip, ae): device for device in devices.values() for ae in device.ae if device.ip}
+        ),
+        by_ae=MappingProxyType({ae: device for device in devices.values() for ae in device.ae}),
+        incoming=MappingProxyType(_rules(by_device, Direction.TO_ARCHIVE)),
+        outgoing=MappingProxyType(_rules(by_device, Direction.FROM_ARCHIVE)),
+        flows_from=MappingProxyType(
+            {
+                name: tuple(flow for flow in found if flow.direction is Direction.TO_ARCHIVE)
+                for name, found in by_device.items()
+            }
+        ),
+        grants=tuple((grant, rule_of_grant(grant)) for _, grant in sorted(grants.items())),
+        known=Memo(),
+    )
+
+
+def _ranges(zones: Iterable[Zone]) -> list[Range]:
+    ranges = [
+        Range(network.version, int(network.netmask), int(network.network_address), zone)
+        for zone in zones
+        for network in zone.networks
+    ]
+    return sorted(ranges, key=lambda item: item.mask.bit_count(), reverse=True)
+
+
+def _flows_of(device: Device, flows: Iterable[Flow]) -> list[Flow]:
+    """The flows that name the device or its zone, by name."""
+    names = {device.name, ZONE_PREFIX + device.zone}
+    return sorted((flow for flow in flows if names & set(flow.parties)), key=lambda flow: flow.name)
+
+
+def _rules(
+    by_device: Mapping[str, list[Flow]], direction: Direction
+) -> dict[tuple[str, Verb], tuple[Rule, ...]]:
+    rules: dict[tuple[str, Verb], tuple[Rule, ...]] = {}
+    ready: dict[str, Rule] = {}
+    for name, flows in by_device.items():
+        for flow in flows:
+            if flow.direction is direction:
+                rule = ready.setdefault(flow.name, rule_of_flow(flow))
+                for verb in flow.can:
+                    rules[name, verb] = (*rules.get((name, verb), ()), rule)
+    return rules

@@ -1,0 +1,135 @@
+"""A policy as values: zones, devices, groups, flows, grants, tests. All frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
+
+from leadglass.model.action import Verb
+from leadglass.model.caller import Transport
+from leadglass.model.names import AETitle
+from leadglass.policy.conditions.expires import Expires
+from leadglass.policy.conditions.label import Label
+from leadglass.policy.conditions.modality import Modality
+from leadglass.policy.conditions.need import NeedMfa
+from leadglass.policy.conditions.per_hour import PerHour
+from leadglass.policy.conditions.review_by import ReviewBy
+from leadglass.policy.network import Address, Network, is_public
+from leadglass.sitefile import Place, SocketAddress
+
+VERSION = 1
+ANY = "any"
+INTERNET = "internet"
+ZONE_PREFIX = "zone:"
+REMOTE = "remote"
+OUTGOING_VERBS = frozenset({Verb.ECHO, Verb.STORE})  # what the archive itself does to others
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """Where a connection may come from, and over which transports."""
+
+    name: str
+    networks: tuple[Network, ...]
+    transports: frozenset[Transport]
+    review: ReviewBy | None = None
+    note: str = ""
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the internet reaches part of it."""
+        return any(is_public(network) for network in self.networks)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether a person in it is away: it holds public addresses, or is named ``remote``."""
+        return self.name == REMOTE or self.is_public
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What the owner wants to remember of a device. Decides nothing."""
+
+    owner: str = ""
+    location: str = ""
+    vendor: str = ""
+    model: str = ""
+    serial: str = ""
+    software: str = ""
+    note: str = ""
+    end_of_support: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A machine. ``ip`` pins a plaintext device; ``address`` is where the archive sends to.
+
+    ``makes`` limits what it may store; ``None`` is any. ``fingerprints`` are SHA-256 of foreign
+    certificates, lower-case hex. ``revoked``, whatever its date, shuts the device out at once.
+    ``site`` stands in for a missing issuer of patient id.
+    """
+
+    name: str
+    zone: str
+    ae: tuple[AETitle, ...]
+    makes: Modality | None = None
+    ip: Address | None = None
+    address: SocketAddress | None = None
+    fingerprints: frozenset[str] = frozenset()
+    site: str = ""
+    revoked: date | None = None
+    inventory: Inventory = Inventory()
+
+
+class Direction(Enum):
+    """A flow joins the archive to devices, one way."""
+
+    TO_ARCHIVE = "to the archive"
+    FROM_ARCHIVE = "from the archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A rule for machines. ``parties`` are the far side: device names and ``zone:`` names.
+
+    ``term`` bounds the rule in time, ``only`` its objects, ``budget`` its rate.
+    """
+
+    name: str
+    direction: Direction
+    parties: tuple[str, ...]
+    can: frozenset[Verb]
+    only: tuple[Label | Modality, ...] = ()
+    term: tuple[Expires | ReviewBy, ...] = ()
+    budget: PerHour | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A rule for people: who (groups), from where (zones), what (verbs), needing what."""
+
+    name: str
+    groups: frozenset[str]
+    zones: frozenset[str]
+    can: frozenset[Verb]
+    need: tuple[NeedMfa, ...] = ()
+    term: tuple[Expires | ReviewBy, ...] = ()
+    note: str = ""
+
+
+class Expectation(Enum):
+    """What a test of the policy expects."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTest:
+    """One line of ``[tests]``: a question and its expected answer."""
+
+    text: str
+    expects: Expectation
+    place: Place

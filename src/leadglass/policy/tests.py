@@ -1,0 +1,51 @@
+"""Runs a policy's own ``[tests]``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from leadglass.model.decision import Decision
+from leadglass.policy.explain import explain
+from leadglass.policy.model import Expectation, PolicyTest
+from leadglass.policy.policy import Policy
+from leadglass.policy.question import QuestionInvalid, parse_question
+from leadglass.sitefile import Place, quoted
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTest:
+    """A test whose answer was not the expected one; ``decision`` is ``None`` when it is no question."""
+
+    text: str
+    expects: Expectation
+    place: Place
+    decision: Decision | None
+    why: str
+
+    def __str__(self) -> str:
+        return f"test {quoted(self.text)} expects {self.expects.value}: {self.why}"
+
+
+def run_tests(policy: Policy, now: datetime) -> tuple[FailedTest, ...]:
+    """The tests that fail, in order."""
+    results = (_run(policy, test, now) for test in policy.tests)
+    return tuple(failure for failure in results if failure is not None)
+
+
+def _run(policy: Policy, test: PolicyTest, now: datetime) -> FailedTest | None:
+    try:
+        decision = explain(policy, parse_question(test.text), now)
+    except QuestionInvalid as error:
+        return FailedTest(test.text, test.expects, test.place, None, str(error))
+    if decision.allowed is (test.expects is Expectation.ALLOW):
+        return None
+    return FailedTest(test.text, test.expects, test.place, decision, _why(decision))
+
+
+def _why(decision: Decision) -> str:
+    stopped = decision.failed
+    if stopped is None:
+        return f"{decision.rule} allows it"
+    advice = f"; {decision.fix}" if decision.fix else ""
+    return f"refused at {stopped.step}: {stopped.detail}{advice}"

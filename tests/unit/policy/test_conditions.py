@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from leadglass.policy.condition import Case
+from leadglass.policy.conditions import expires, label, modality, need, per_hour, review_by
+
+CASES = [
+    case
+    for condition in (expires, label, modality, need, per_hour, review_by)
+    for case in condition.TRUTH_TABLE
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{type(case.condition).__name__}: {case.says}")
+def test_truth_table_holds_and_every_answer_is_explained(case: Case) -> None:
+    result = case.condition.check(case.asked)
+    assert result.ok is case.ok
+    assert result.detail
+    assert not (result.ok and result.fix)
+
+
+def test_every_condition_has_a_case_of_each_answer() -> None:
+    answers = {(type(case.condition), case.ok) for case in CASES}
+    assert len(answers) == 2 * len({kind for kind, _ in answers})

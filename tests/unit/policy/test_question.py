@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from leadglass.model.action import Verb
+from leadglass.model.caller import Transport
+from leadglass.policy import Question, QuestionInvalid, parse_question
+
+
+def test_every_word_of_a_question_is_read() -> None:
+    text = (
+        "us1 store archive modality=US transport=plain ip=10.20.9.5 at=2026-12-24T23:00 "
+        "label=night label=teaching from=remote ae=LOGIQ stores=5 mfa"
+    )
+    assert parse_question(text) == Question(
+        subject="us1",
+        verb=Verb.STORE,
+        target="archive",
+        ae="LOGIQ",
+        at=datetime(2026, 12, 24, 23, tzinfo=UTC),
+        from_zone="remote",
+        ip="10.20.9.5",
+        labels=frozenset({"night", "teaching"}),
+        modality="US",
+        stores=5,
+        transport=Transport.PLAIN,
+        mfa=True,
+    )
+
+
+def test_target_left_out_is_the_archive() -> None:
+    assert parse_question("us1 echo") == Question("us1", Verb.ECHO, "archive")
+    assert parse_question("rads view mfa") == Question("rads", Verb.VIEW, "archive", mfa=True)
+
+
+def test_time_with_a_zone_keeps_it() -> None:
+    asked = parse_question("us1 echo at=2026-12-24T23:00+01:00")
+    assert asked.at == datetime(2026, 12, 24, 23, tzinfo=timezone(timedelta(hours=1)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("us1", '"us1" is no question; ask like: us1 store archive modality=US'),
+        ("us1 fnd archive", 'unknown verb "fnd"; did you mean "find"?'),
+        ("us1 find archive modalty=US", 'unknown key "modalty"; did you mean "modality"?'),
+        ("us1 find archive please", '"please" is not understood'),
+        ("us1 find archive ip=", '"ip=" is not understood'),
+        ("us1 find archive ip=1 ip=2", '"ip" stands twice'),
+        ("us1 find archive ip=1", 'ip="1" is no IP address'),
+        ("us1 find archive at=tomorrow", 'at="tomorrow" is no time'),
+        ("us1 find archive modality=us", 'modality="us" is no modality'),
+        ("us1 find archive stores=-1", 'stores="-1" is no number'),
+        ("us1 find archive transport=tls", 'unknown transport "tls"; did you mean "mtls"?'),
+        ("x" * 1025, "a question has at most 1024 characters"),
+    ],
+)
+def test_what_is_not_understood_is_named(text: str, message: str) -> None:
+    with pytest.raises(QuestionInvalid) as caught:
+        parse_question(text)
+    assert str(caught.value).startswith(message)
