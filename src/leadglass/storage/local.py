@@ -1,0 +1,279 @@
+"""Segments as files in one folder: ``<ulid>.seg``, 0600."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from leadglass.model.clock import Clock
+from leadglass.model.errors import LocalProtocolError, StorageFailed
+from leadglass.model.instance import Location
+from leadglass.model.permit import Permit
+from leadglass.storage.descriptors import DescriptorCache
+from leadglass.storage.directory import SEGMENT, SegmentDirectory, SegmentInfo, unreadable
+from leadglass.storage.filesystem import FileSystem, write_all
+from leadglass.storage.health import NO_ROOM, Health, StoreState
+from leadglass.storage.keys import KeyProvider
+from leadglass.storage.large import LargeObject, LargeSetting, LocalLargeObject
+from leadglass.storage.permits import require_permit
+from leadglass.storage.reader import ScannedRecord, SealedReader, TornTail, open_record, verify_record, walk
+from leadglass.storage.record import CHUNK_BYTES
+from leadglass.storage.seal import SealedObject, Sealer
+from leadglass.storage.store import PendingAppend
+from leadglass.storage.ulid import new_ulid
+
+
+@dataclass(frozen=True, slots=True)
+class LocalLimits:
+    """``segment_bytes``: past it a new segment is begun. ``open_segments``: kept open for readers."""
+
+    segment_bytes: int = 1 << 30
+    open_segments: int = 64
+    chunk_bytes: int = CHUNK_BYTES
+
+
+@dataclass(slots=True)
+class _Tail:
+    """The segment that is appended to. ``size_bytes`` counts acknowledged batches only."""
+
+    segment: str
+    descriptor: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A batch in the page cache; implements ``PendingAppend``."""
+
+    locations: Sequence[Location]
+    tail: _Tail
+    end: int
+    sync: Callable[[_Tail], None]
+
+    def finish(self) -> None:
+        """As ``PendingAppend.finish``."""
+        self.sync(self.tail)
+        self.tail.size_bytes = self.end
+
+
+@dataclass(frozen=True, slots=True)
+class _Nothing:
+    """An empty batch; implements ``PendingAppend``."""
+
+    locations: Sequence[Location] = ()
+
+    def finish(self) -> None:
+        """There is nothing to do."""
+
+
+class LocalSegmentStore:
+    """A ``SegmentStore`` on a local file system.
+
+    A store appends only to segments it has begun itself: whatever tail an earlier process left,
+    nothing ever follows it. So opening scans nothing, and each start with a store in it costs one
+    file.
+
+    Raises:
+        ConfigurationInvalid: the folder cannot be used; says why.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        keys: KeyProvider,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        *,
+        filesystem: FileSystem,
+        limits: LocalLimits,
+    ) -> None:
+        self._directory = SegmentDirectory(directory)
+        self._keys = keys
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._filesystem = filesystem
+        self._limits = limits
+        self._health = Health()
+        self._readable = DescriptorCache(self._directory.open_for_reading, limits.open_segments)
+        self._tail: _Tail | None = None
+
+    @property
+    def state(self) -> StoreState:
+        """As ``SegmentStore.state``."""
+        return self._health.state
+
+    def append(self, permit: Permit, batch: Sequence[SealedObject]) -> list[Location]:
+        """As ``SegmentStore.append``."""
+        pending = self.begin_append(permit, batch)
+        pending.finish()
+        return list(pending.locations)
+
+    def begin_append(self, permit: Permit, batch: Sequence[SealedObject]) -> PendingAppend:
+        """As ``SegmentStore.begin_append``."""
+        require_permit(permit)
+        if not batch:
+            return _Nothing()
+        self._health.require()
+        tail = self._tail_for(sum(item.length for item in batch))
+        self._write(tail, [buffer for item in batch for buffer in item.buffers])
+        locations = []
+        end = tail.size_bytes
+        for item in batch:
+            locations.append(Location(tail.segment, end, item.length))
+            end += item.length
+        return _Written(locations, tail, end, self._sync)
+
+    def begin_large(self, permit: Permit, object_id: bytes) -> LargeObject:
+        """As ``SegmentStore.begin_large``."""
+        require_permit(permit)
+        sealer = Sealer(object_id, self._keys.current(), self._random_bytes, self._limits.chunk_bytes)
+        setting = LargeSetting(self._directory, self._filesystem, self._health)
+        return LocalLargeObject(setting, self._new_name(), sealer)
+
+    def open(self, permit: Permit, location: Location, object_id: bytes) -> SealedReader:
+        """As ``SegmentStore.open``."""
+        require_permit(permit)
+        return open_record(self._read_at, location, object_id, self._keys)
+
+    def verify(self, permit: Permit, location: Location, object_id: bytes) -> None:
+        """As ``SegmentStore.verify``."""
+        require_permit(permit)
+        verify_record(self._read_at, location, object_id, self._keys)
+
+    def segments(self, permit: Permit) -> Iterator[SegmentInfo]:
+        """As ``SegmentStore.segments``."""
+        require_permit(permit)
+        return self._directory.segments()
+
+    def scan(self, permit: Permit, segment: str) -> Iterator[ScannedRecord | TornTail]:
+        """As ``SegmentStore.scan``."""
+        require_permit(permit)
+        with self._readable.borrow(segment) as descriptor:
+            size_bytes = os.fstat(descriptor).st_size
+        return walk(self._read_at, segment, size_bytes)
+
+    def truncate_tail(self, permit: Permit, segment: str, keep_bytes: int) -> None:
+        """As ``SegmentStore.truncate_tail``."""
+        require_permit(permit)
+        if self._tail is not None and self._tail.segment == segment:
+            raise LocalProtocolError("recovery cuts only segments that are not appended to")
+        descriptor = self._directory.open_for_cutting(segment)
+        try:
+            size_bytes = os.fstat(descriptor).st_size
+            if not 0 <= keep_bytes <= size_bytes:
+                raise ValueError(f"cannot keep {keep_bytes} bytes of {size_bytes}")
+            self._cut(segment, descriptor, keep_bytes)
+        finally:
+            os.close(descriptor)
+
+    def discard_unfinished(self, permit: Permit) -> int:
+        """As ``SegmentStore.discard_unfinished``."""
+        require_permit(permit)
+        files = self._directory.unfinished()
+        try:
+            for file in files:
+                self._directory.remove(file)
+        except OSError as error:
+            raise StorageFailed(f"cannot remove an unfinished object: {error.strerror}") from error
+        return len(files)
+
+    def free_bytes(self, permit: Permit) -> int:
+        """As ``SegmentStore.free_bytes``."""
+        require_permit(permit)
+        try:
+            return self._directory.free_bytes()
+        except OSError as error:
+            raise StorageFailed(f"the system does not say how much room is left: {error.strerror}") from error
+
+    def close(self) -> None:
+        """As ``SegmentStore.close``."""
+        self._retire()
+        self._readable.close()
+        self._directory.close()
+
+    def _tail_for(self, length: int) -> _Tail:
+        """The segment that takes ``length`` more bytes: the open one, or a new one."""
+        tail = self._tail
+        if tail is not None and (
+            not tail.size_bytes or tail.size_bytes + length <= self._limits.segment_bytes
+        ):
+            return tail
+        self._retire()
+        segment = self._new_name()
+        try:
+            descriptor = self._directory.create(segment + SEGMENT)
+        except OSError as error:
+            raise StorageFailed(f"cannot make a segment: {error.strerror}") from error
+        self._tail = _Tail(segment, descriptor, 0)
+        self._sync_directory()
+        return self._tail
+
+    def _write(self, tail: _Tail, buffers: Sequence[bytes]) -> None:
+        try:
+            write_all(self._filesystem, tail.descriptor, buffers, tail.size_bytes)
+        except OSError as error:
+            self._take_back(tail)
+            reason = f"cannot append to segments/{tail.segment}.seg: {error.strerror or error}"
+            raise StorageFailed(reason) from error
+
+    def _sync(self, tail: _Tail) -> None:
+        try:
+            self._filesystem.fdatasync(tail.descriptor)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                self._take_back(tail)
+            # Even then this file is never synced again: what its pages hold is unknown.
+            self._retire()
+            raise self._health.sync_failed(error, f"segments/{tail.segment}.seg") from error
+
+    def _take_back(self, tail: _Tail) -> None:
+        """Cut off what a failed append left, or else append to that segment no more."""
+        try:
+            self._filesystem.ftruncate(tail.descriptor, tail.size_bytes)
+        except OSError:
+            self._retire()
+
+    def _retire(self) -> None:
+        if self._tail is not None:
+            with contextlib.suppress(OSError):  # all that was acknowledged is synced
+                os.close(self._tail.descriptor)
+            self._tail = None
+
+    def _cut(self, segment: str, descriptor: int, keep_bytes: int) -> None:
+        what = f"segments/{segment}.seg"
+        self._readable.forget(segment)
+        try:
+            if keep_bytes:
+                self._filesystem.ftruncate(descriptor, keep_bytes)
+            else:
+                self._directory.remove(segment + SEGMENT)
+        except OSError as error:
+            raise StorageFailed(f"cannot cut {what}: {error.strerror or error}") from error
+        if not keep_bytes:
+            self._sync_directory()
+            return
+        try:
+            self._filesystem.fsync(descriptor)
+        except OSError as error:
+            raise self._health.sync_failed(error, what) from error
+
+    def _sync_directory(self) -> None:
+        try:
+            self._filesystem.fsync(self._directory.descriptor)
+        except OSError as error:
+            # Whatever the reason: the folder has one descriptor, and it must not be synced again.
+            self._health.fail(f"cannot sync the segments folder: {error.strerror or error}")
+            self._health.require()
+
+    def _new_name(self) -> str:
+        return new_ulid(self._clock.now(), self._random_bytes)
+
+    def _read_at(self, segment: str, offset: int, length: int) -> bytes:
+        with self._readable.borrow(segment) as descriptor:
+            try:
+                return self._filesystem.pread(descriptor, length, offset)
+            except OSError as error:
+                raise unreadable(segment, error) from error
