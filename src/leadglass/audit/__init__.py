@@ -1,1 +1,1 @@
-"""To be written."""
+"""The audit trail: append-only, hash-chained, with signed checkpoints. Never pixel data, never names."""

@@ -1,0 +1,53 @@
+"""Between rows and ``StoredInstance``: the columns of what has bytes in a segment."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import Column, Row, Table
+
+from leadglass.index.schema import instance, quarantine, series, study
+from leadglass.model.instance import Location, StoredInstance
+from leadglass.model.names import Uid
+
+
+def _object_columns(table: Table) -> tuple[Column[Any], ...]:
+    names = ("object_id", "segment", "offset", "length", "size_bytes", "sha256")
+    return tuple(table.c[name] for name in names)
+
+
+INSTANCE_COLUMNS: Final = (
+    instance.c.sop_class,
+    instance.c.sop_instance,
+    study.c.study_uid,
+    series.c.series_uid,
+    instance.c.transfer_syntax,
+    series.c.modality,
+    *_object_columns(instance),
+)
+QUARANTINE_COLUMNS: Final = (
+    quarantine.c.sop_class,
+    quarantine.c.sop_instance,
+    quarantine.c.study_uid,
+    quarantine.c.series_uid,
+    quarantine.c.transfer_syntax,
+    quarantine.c.modality,
+    *_object_columns(quarantine),
+)
+
+
+def stored_instance(row: Row[Any], labels: frozenset[str]) -> StoredInstance:
+    """Read a row of one of the column lists above."""
+    return StoredInstance(
+        sop_class=Uid(row.sop_class),
+        sop_instance=Uid(row.sop_instance),
+        study=Uid(row.study_uid),
+        series=Uid(row.series_uid),
+        transfer_syntax=Uid(row.transfer_syntax),
+        modality=row.modality,
+        object_id=row.object_id,
+        location=Location(row.segment, row.offset, row.length),
+        size_bytes=row.size_bytes,
+        sha256=row.sha256,
+        labels=labels,
+    )
