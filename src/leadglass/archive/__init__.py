@@ -1,1 +1,1 @@
-"""To be written."""
+"""The use cases of images, one file each. They hold no socket and no path; they ask for permits."""

@@ -1,0 +1,57 @@
+"""What the use cases of administration share: where they work, and whose permit they take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from leadglass.identity.authority import Authority
+from leadglass.model.action import SITE, Verb
+from leadglass.model.errors import NotPermitted
+from leadglass.model.event import AuditEvent, Outcome
+from leadglass.model.permit import Permit
+
+
+class Recorder(Protocol):
+    """Takes what was done for the audit trail; the gate is one."""
+
+    def record(self, event: AuditEvent) -> None:
+        """Queue one line.
+
+        Raises:
+            AuditFailed: the trail cannot be written now.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One site's administration: its policy, its authority (and the authority's clock), its trail."""
+
+    policy_path: Path
+    authority: Authority
+    recorder: Recorder
+
+    def record(self, permit: Permit, kind: str, target: str, reason: str) -> None:
+        """Record that the holder of ``permit`` did something to ``target``."""
+        self.recorder.record(
+            AuditEvent(
+                kind=kind,
+                outcome=Outcome.DONE,
+                who=permit.who,
+                verb=permit.action.verb,
+                target=target,
+                rule=permit.rule,
+                reason=reason,
+            )
+        )
+
+
+def require(permit: Permit, verb: Verb) -> None:
+    """Let pass only a permit for this verb on the site itself.
+
+    Raises:
+        NotPermitted: the permit is for something else.
+    """
+    if permit.action.verb is not verb or permit.action.target != SITE:
+        raise NotPermitted(f"this takes a permit to {verb} the site")

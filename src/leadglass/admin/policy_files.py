@@ -1,0 +1,119 @@
+"""``policy.toml`` on disk: read, check, ask, and change whole or not at all."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from leadglass.admin.desk import require
+from leadglass.identity.files import locked, read_file, replace_file
+from leadglass.model.action import Verb
+from leadglass.model.decision import Decision
+from leadglass.model.errors import ConfigurationInvalid
+from leadglass.model.permit import Permit
+from leadglass.policy import (
+    Checked,
+    FailedTest,
+    Policy,
+    PolicyInvalid,
+    check_policy,
+    explain,
+    load_policy,
+    parse_question,
+)
+
+
+class PolicyTestsFailed(ConfigurationInvalid):
+    """The policy's own tests refuse a change; the file is as it was. ``failed`` says which and why."""
+
+    def __init__(self, failed: tuple[FailedTest, ...]) -> None:
+        super().__init__("\n".join(f"{test.place.line}:{test.place.column}: {test}" for test in failed))
+        self.failed = failed
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDraft:
+    """A change that was checked and can be written."""
+
+    text: str
+    policy: Policy
+
+
+def read_policy_text(path: Path) -> str:
+    """The file as text.
+
+    Raises:
+        ConfigurationInvalid: missing, unreadable, too large, or not UTF-8.
+    """
+    try:
+        return read_file(path).decode()
+    except UnicodeDecodeError as error:
+        raise ConfigurationInvalid(f"{path} is not UTF-8 (byte {error.start})") from error
+
+
+def check_file(permit: Permit, path: Path, now: datetime) -> Checked:
+    """Check a policy file, the one in force or a draft: findings and failed tests.
+
+    Raises:
+        ConfigurationInvalid: it cannot be read at all.
+        NotPermitted: ``permit`` is not for STATUS.
+    """
+    require(permit, Verb.STATUS)
+    return check_policy(read_policy_text(path), path=str(path), now=now)
+
+
+def explain_question(permit: Permit, path: Path, question: str, now: datetime) -> Decision:
+    """Ask a policy file in words, like ``ct1 find archive``.
+
+    Raises:
+        ConfigurationInvalid: the policy cannot be used; PolicyInvalid has the findings.
+        QuestionInvalid: the question is not understood.
+        NotPermitted: ``permit`` is not for STATUS.
+    """
+    require(permit, Verb.STATUS)
+    policy = load_policy(read_policy_text(path), path=str(path), now=now)
+    return explain(policy, parse_question(question), now)
+
+
+def draft_policy(path: Path, text: str, now: datetime) -> PolicyDraft:
+    """A changed policy, if it has no errors and its tests pass.
+
+    Raises:
+        PolicyInvalid: it has errors.
+        PolicyTestsFailed: its tests refuse it.
+    """
+    checked = check_policy(text, path=str(path), now=now)
+    if checked.policy is None:
+        raise PolicyInvalid(checked.findings)
+    if checked.failed_tests:
+        raise PolicyTestsFailed(checked.failed_tests)
+    return PolicyDraft(text, checked.policy)
+
+
+@contextmanager
+def changing_policy(path: Path) -> Iterator[tuple[str, Callable[[PolicyDraft], None]]]:
+    """Hold the policy against other Leadglass processes: its text, and how to write a draft.
+
+    Writing keeps the file's mode and leaves the old text as ``policy.toml.1``.
+
+    Raises:
+        ConfigurationInvalid: as ``read_policy_text``; or, on writing, an editor was faster.
+    """
+    path = path.resolve()  # a link to the policy stays a link
+    with locked(path.with_name(f".{path.name}.lock")):
+        before = read_policy_text(path)
+
+        def write(draft: PolicyDraft) -> None:
+            if draft.text == before:
+                return
+            if read_policy_text(path) != before:
+                raise ConfigurationInvalid(f"{path} was changed by somebody else meanwhile: try again")
+            mode = stat.S_IMODE(path.stat().st_mode)
+            replace_file(path.with_name(f"{path.name}.1"), before.encode(), mode)
+            replace_file(path, draft.text.encode(), mode)
+
+        yield before, write

@@ -1,0 +1,233 @@
+"""Check: compare segments, index and audit trail. Reads only. DESIGN §5.
+
+Every object that the index names is read to its end, verified chunk by chunk, and compared with
+the SHA-256 kept at ingest. Every record of every segment is looked for in the index. The audit
+trail is walked from its first line to its last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import groupby
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import Connection, Engine
+
+from leadglass.audit.read import Filters, after
+from leadglass.audit.verify import VerifyResult, verify
+from leadglass.index.engine import reading
+from leadglass.index.index import Index
+from leadglass.index.inventory import Held
+from leadglass.model.errors import IntegrityBroken, KeyUnavailable, LeadglassError, LocalError, OutOfResources
+from leadglass.model.names import Uid
+from leadglass.model.permit import Permit
+from leadglass.storage.reader import ScannedRecord, TornTail
+from leadglass.storage.store import SegmentStore
+
+DAMAGES_TOLD = 1_000
+
+
+class Stage(StrEnum):
+    """What is being looked at."""
+
+    INDEX = "index"
+    OBJECTS = "objects"
+    SEGMENTS = "segments"
+    AUDIT = "audit"
+
+
+Progress = Callable[[Stage, int, int | None], None]
+"""Told the stage, how many are done, and of how many if that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One thing that is wrong. ``instance`` and ``study`` where an object is hit."""
+
+    what: str
+    study: str = ""
+    instance: str = ""
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """What was found.
+
+    ``unacknowledged`` records are bytes that no index row names: a store that never was
+    acknowledged. Harmless; recovery cuts them.
+    """
+
+    objects: int = 0
+    size_bytes: int = 0
+    quarantined: int = 0
+    segments: int = 0
+    unacknowledged: int = 0
+    audit_events: int = 0
+    damages: list[Damage] = field(default_factory=list)
+    damage_count: int = 0
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.damage_count == 0
+
+    def add(self, damage: Damage) -> None:
+        """Note a damage; all are counted, the first thousand are told."""
+        self.damage_count += 1
+        if len(self.damages) < DAMAGES_TOLD:
+            self.damages.append(damage)
+
+
+class Checker:
+    """Compares the rooms of an archive with one another."""
+
+    def __init__(
+        self,
+        index: Index,
+        store: SegmentStore,
+        engine: Engine,
+        checkpoints: Path,
+        public_key: Ed25519PublicKey,
+    ) -> None:
+        self._index = index
+        self._store = store
+        self._engine = engine
+        self._checkpoints = checkpoints
+        self._public_key = public_key
+
+    def check(self, permit: Permit, progress: Progress) -> CheckReport:
+        """All of it.
+
+        Raises:
+            NotPermitted: the permit is not for checking.
+        """
+        report = CheckReport()
+        progress(Stage.INDEX, 0, None)
+        for problem in self._index.damage(permit):
+            report.add(Damage(f"index: {problem}"))
+        recorded = self._recorded(report, progress)
+        with _noted(report):
+            self._check_objects(permit, recorded, report, progress)
+        with _noted(report):
+            self._check_segments(permit, report, progress)
+        return report
+
+    def _recorded(self, report: CheckReport, progress: Progress) -> dict[Uid, Uid] | None:
+        """Verify the audit trail; the instances that it says were stored, each with its study.
+
+        ``None`` if it cannot be read.
+        """
+        recorded: dict[Uid, Uid] = {}
+        read = False
+        with _noted(report), reading(self._engine).connect() as connection:
+            result: VerifyResult = verify(
+                connection,
+                self._checkpoints,
+                self._public_key,
+                lambda events: progress(Stage.AUDIT, events, None),
+            )
+            report.audit_events = result.events
+            for problem in result.problems:
+                report.add(Damage(f"audit: {problem}"))
+            recorded.update(_stored_instances(connection))
+            read = True
+        return recorded if read else None
+
+    def _check_objects(
+        self, permit: Permit, recorded: dict[Uid, Uid] | None, report: CheckReport, progress: Progress
+    ) -> None:
+        """Every object the index names; then what only one of index and trail knows of."""
+        counts = self._index.counts(permit)
+        total = counts.instances + counts.quarantined
+        not_seen = dict(recorded or {})
+        unrecorded: dict[Uid, Uid] = {}
+        for held in self._index.inventory(permit):
+            stored = held.stored
+            report.objects += 1
+            report.size_bytes += stored.size_bytes
+            report.quarantined += held.quarantined is not None
+            for what in self._problems(permit, held):
+                report.add(Damage(what, stored.study, stored.sop_instance))
+            not_seen.pop(stored.sop_instance, None)
+            if recorded is not None and stored.sop_instance not in recorded:
+                unrecorded[stored.sop_instance] = stored.study
+            progress(Stage.OBJECTS, report.objects, total)
+        for instance, study in not_seen.items():
+            what = "the audit trail says that it was stored, but the index does not hold it"
+            report.add(Damage(what, study, instance))
+        for instance, study in self._never_recorded(unrecorded):
+            report.add(Damage("the audit trail does not say that it was stored", study, instance))
+
+    def _never_recorded(self, unrecorded: dict[Uid, Uid]) -> list[tuple[Uid, Uid]]:
+        """Those that were not stored while we looked: the trail was read before the index was."""
+        if not unrecorded:
+            return []
+        with reading(self._engine).connect() as connection:
+            recorded = _stored_instances(connection)
+        return [(instance, study) for instance, study in unrecorded.items() if instance not in recorded]
+
+    def _problems(self, permit: Permit, held: Held) -> Iterator[str]:
+        stored = held.stored
+        digest = hashlib.sha256()
+        size_bytes = 0
+        try:
+            for chunk in self._store.open(permit, stored.location, stored.object_id).chunks():
+                digest.update(chunk)
+                size_bytes += len(chunk)
+        except (IntegrityBroken, KeyUnavailable) as error:
+            yield str(error)
+        else:
+            if size_bytes != stored.size_bytes or digest.digest() != stored.sha256:
+                yield "its bytes are not those that were received"
+
+    def _check_segments(self, permit: Permit, report: CheckReport, progress: Progress) -> None:
+        """Records that no row names. Segments are listed first: what comes later is not looked at."""
+        sizes = {info.name: info.size_bytes for info in self._store.segments(permit)}
+        known: dict[str, set[int]] = {name: set() for name in sizes}
+        for segment, group in groupby(
+            self._index.inventory(permit), lambda held: held.stored.location.segment
+        ):
+            if segment in known:
+                known[segment].update(held.stored.location.offset for held in group)
+        for number, (name, offsets) in enumerate(known.items(), start=1):
+            report.segments += 1
+            try:
+                report.unacknowledged += sum(
+                    1 for record in self._store.scan(permit, name) if _is_unknown(record, offsets)
+                )
+            except LeadglassError as error:
+                report.add(Damage(str(error)))
+            progress(Stage.SEGMENTS, number, len(known))
+
+
+@contextmanager
+def _noted(report: CheckReport) -> Iterator[None]:
+    """What cannot be read at all is damage, and hides none of the rest."""
+    try:
+        yield
+    except OutOfResources:
+        raise  # nothing is known to be wrong: too busy, or too little memory
+    except LocalError as error:
+        report.add(Damage(str(error)))
+
+
+def _stored_instances(connection: Connection) -> dict[Uid, Uid]:
+    return {
+        Uid(line.event.instance): Uid(line.event.study)
+        for kind in ("instance.stored", "instance.quarantined")
+        for line in after(connection, 0, Filters(kind=kind))
+    }
+
+
+def _is_unknown(record: ScannedRecord | TornTail, offsets: set[int]) -> bool:
+    """A torn tail that the index names shows as a broken object; else it was never acknowledged."""
+    match record:
+        case ScannedRecord():
+            return record.location.offset not in offsets
+        case TornTail():
+            return True

@@ -1,0 +1,358 @@
+"""Group commit: one thread that makes everything durable, from all associations, in batches.
+
+A batch is sealed, appended to the open segment with one fdatasync, and entered into the index
+with its audit lines in one transaction, which commits when the segment is durable. Only then are
+the waiting stores told. Lines for the
+audit trail alone travel the same road. DESIGN §3, steps 6 and 7.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+
+import structlog
+from sqlalchemy import Engine
+
+from leadglass.archive.jobs import (
+    Batch,
+    Deliver,
+    Done,
+    ReadyJob,
+    StoreJob,
+    StoreResult,
+    audit_line,
+    refused_line,
+    result_of,
+)
+from leadglass.audit.chain import canonical
+from leadglass.audit.trail import AuditTrail
+from leadglass.index.entries import Conflict, ExistingInstance, Placed
+from leadglass.index.write import Writer, WriteTransaction
+from leadglass.model.clock import Clock
+from leadglass.model.errors import AuditFailed, LeadglassError, OutOfResources
+from leadglass.model.event import AuditEvent
+from leadglass.model.instance import Location
+from leadglass.model.names import Uid
+from leadglass.model.permit import Permit
+from leadglass.storage.keys import KeyProvider
+from leadglass.storage.seal import seal
+from leadglass.storage.store import SegmentStore
+
+MAX_WAITING_EVENTS = 100_000
+RETRY_S = 0.25
+IDLE_CHECKPOINT_S = 5.0
+
+log = structlog.get_logger()
+
+
+class _Stop:
+    """Ends the thread after everything queued before it."""
+
+
+_Item = StoreJob | tuple[AuditEvent, ...] | threading.Event | _Stop
+
+
+class Committer:
+    """Owns the writing side of storage, index and audit. Implements ``gate.Recorder``."""
+
+    def __init__(
+        self,
+        store: SegmentStore,
+        keys: KeyProvider,
+        engine: Engine,
+        trail: AuditTrail,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        deliver: Deliver,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._writer = Writer(engine)
+        self._trail = trail
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._deliver = deliver
+        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._in_hand = Batch()
+        self._unwritten: list[AuditEvent] = []
+        self._orphans: list[tuple[Permit, Location]] = []
+        self._failure: LeadglassError | None = None
+        self._ended = False
+        self._syncer = ThreadPoolExecutor(1, thread_name_prefix="syncer")
+        self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
+
+    def start(self) -> None:
+        """Begin committing."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Commit everything queued, sign the audit trail's end, and return."""
+        if self._thread.is_alive():
+            self._queue.put(_Stop())
+            self._thread.join()
+        self._syncer.shutdown()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs; it only ends when stopped, or by a bug."""
+        return self._thread.is_alive()
+
+    @property
+    def failure(self) -> LeadglassError | None:
+        """Why nothing can be written at the moment, or ``None``."""
+        return self._failure
+
+    def submit(self, job: StoreJob) -> None:
+        """Queue an object; ``job.done`` is called, through ``deliver``, when it is decided."""
+        self._put(job)
+
+    def record(self, events: Iterable[AuditEvent]) -> None:
+        """Queue the lines of what is about to happen, which must not happen if this raises.
+
+        Raises:
+            AuditFailed: the last lines could not be written, so nothing may happen.
+            LocalError: a line that no trail may hold: a bug.
+        """
+        if self._failure is not None:
+            raise AuditFailed(f"the audit trail cannot be written: {self._failure}")
+        self.note(events)
+
+    def note(self, events: Iterable[AuditEvent]) -> None:
+        """Queue the lines of what has happened: kept while they cannot be written, and written then.
+
+        Raises:
+            AuditFailed: too many wait already, or nothing is committed any more.
+            LocalError: a line that no trail may hold: a bug.
+        """
+        lines = tuple(events)
+        if not lines:
+            return
+        if self._ended:
+            raise AuditFailed("nothing is committed any more")
+        if self._queue.qsize() + len(self._unwritten) > MAX_WAITING_EVENTS:
+            raise AuditFailed("the audit trail is behind")
+        for event in lines:
+            canonical(event)  # one that cannot be written must fail here, not sink a whole batch
+        self._put(lines)
+
+    def flush(self) -> None:
+        """Wait until everything queued so far is durable.
+
+        Raises:
+            AuditFailed: it could not be made durable.
+        """
+        decided = threading.Event()
+        self._put(decided)
+        decided.wait()
+        if self._failure is not None:
+            raise AuditFailed(f"the audit trail cannot be written: {self._failure}")
+
+    def _put(self, item: _Item) -> None:
+        """Queue it. What comes after the thread has ended is turned away, by whoever sees it first."""
+        self._queue.put(item)
+        if self._ended:
+            self._turn_away(Batch())
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        finally:  # by a bug, too: nobody may wait for ever
+            self._failure = self._failure or OutOfResources("nothing is committed any more")
+            self._ended = True
+            self._writer.close()
+            self._turn_away(self._in_hand)
+
+    def _turn_away(self, waiting: Batch) -> None:
+        """Refuse what is in hand and what is queued."""
+        while True:
+            try:
+                self._take(waiting, self._queue.get_nowait())
+            except queue.Empty:
+                break
+        if waiting.stores:
+            refusal = OutOfResources("nothing is committed any more")
+            self._deliver([(job.done, refusal) for job in waiting.stores])
+        for decided in waiting.flushed:
+            decided.set()
+
+    def _work(self) -> None:
+        while True:
+            batch = self._in_hand = self._next_batch()
+            if batch.stores or batch.events or self._unwritten:
+                self._commit(batch)
+            elif batch.empty:
+                self._checkpoint()
+            self._in_hand = Batch()
+            for decided in batch.flushed:
+                decided.set()
+            if batch.stop:
+                self._checkpoint()
+                return
+
+    def _next_batch(self) -> Batch:
+        """Everything that waits, up to a bound; waits itself when there is nothing."""
+        batch = Batch()
+        try:
+            self._take(batch, self._queue.get(timeout=RETRY_S if self._unwritten else IDLE_CHECKPOINT_S))
+            while not batch.full and not batch.stop:
+                self._take(batch, self._queue.get_nowait())
+        except queue.Empty:
+            pass
+        return batch
+
+    def _take(self, batch: Batch, item: _Item) -> None:
+        match item:
+            case StoreJob():
+                batch.add(item)
+            case threading.Event():
+                batch.flushed.append(item)
+            case _Stop():
+                batch.stop = True
+            case _:
+                batch.events.extend(item)
+
+    def _commit(self, batch: Batch) -> None:
+        """Write a batch; if that fails, keep its audit lines for the next attempt and say so."""
+        self._unwritten.extend(batch.events)
+        results: Sequence[tuple[Done, StoreResult]]
+        try:
+            results = self._write(batch.stores)
+        except LeadglassError as error:
+            failure = error if isinstance(error, OutOfResources) else OutOfResources(str(error))
+            self._failure = failure
+            self._give_up(batch.stores, failure)
+            results = [(job.done, failure) for job in batch.stores]
+            log.error("nothing can be written", reason=str(error), objects=len(batch.stores))
+        else:
+            self._failure = None
+        batch.stores = []  # decided: told once, and not turned away as well
+        if results:
+            self._deliver(results)
+
+    def _give_up(self, jobs: Sequence[StoreJob], failure: OutOfResources) -> None:
+        for job in jobs:
+            job.discard()
+            if len(self._unwritten) < MAX_WAITING_EVENTS:
+                self._unwritten.append(refused_line(job, str(failure)))
+
+    def _write(self, jobs: Sequence[StoreJob]) -> list[tuple[Done, StoreResult]]:
+        """One batch, all or nothing: segment first, then index and audit in one transaction."""
+        ready = [self._seal(job) for job in jobs]
+        older_orphans = len(self._orphans)
+        with self._writer.transaction() as transaction, self._syncing() as written:
+            verdicts = self._place(transaction, ready, written) if ready else []
+            lines = [audit_line(item.job, verdict) for item, verdict in zip(ready, verdicts, strict=True)]
+            self._trail.append(transaction.connection, [*self._unwritten, *lines])
+        self._unwritten.clear()
+        del self._orphans[older_orphans:]
+        self._remove_orphans()
+        for item, verdict in zip(ready, verdicts, strict=True):
+            if verdict is not Placed.STORED:
+                item.job.discard()
+        return [(item.job.done, result_of(verdict)) for item, verdict in zip(ready, verdicts, strict=True)]
+
+    def _seal(self, job: StoreJob) -> ReadyJob:
+        """Seal what is in memory; other threads run meanwhile."""
+        if not isinstance(job.payload, Sequence):
+            return ReadyJob(job, None)
+        sealed = seal(job.permit, job.object_id, job.payload, self._keys.current(), self._random_bytes)
+        return ReadyJob(job, sealed)
+
+    @contextmanager
+    def _syncing(self) -> Iterator[list[Future[None]]]:
+        """Collects what is being synced while rows are written; nothing commits before it is durable.
+
+        Raises:
+            StorageFailed: it is not, and the transaction around this must not commit.
+        """
+        written: list[Future[None]] = []
+        try:
+            yield written
+        finally:
+            wait(written)  # also where the rows failed: the store takes one batch at a time
+        for synced in written:
+            synced.result()
+
+    def _place(
+        self, transaction: WriteTransaction, ready: Sequence[ReadyJob], written: list[Future[None]]
+    ) -> list[Placed | Conflict]:
+        """Bytes into the segment and rows into the index: what became of each."""
+        permit = ready[0].job.permit
+        uids = [item.job.record.sop_instance for item in ready]
+        known = transaction.existing(permit, uids)
+        in_quarantine = transaction.quarantined(permit, uids)
+        verdicts: dict[bytes, Placed | Conflict] = {}
+        needed: dict[tuple[Uid, ExistingInstance], ReadyJob] = {}
+        twins: list[tuple[bytes, bytes]] = []
+        for item in ready:
+            uid, object_id = item.job.record.sop_instance, item.job.object_id
+            content = ExistingInstance(item.job.sha256, item.job.record.transfer_syntax)
+            if known.get(uid) == content:
+                verdicts[object_id] = Placed.ALREADY_STORED
+            elif (uid, item.job.sha256) in in_quarantine:
+                verdicts[object_id] = Conflict.DIFFERENT_CONTENT
+            elif (uid, content) in needed:
+                twins.append((object_id, needed[uid, content].job.object_id))
+            else:
+                needed[uid, content] = item
+        if needed:
+            self._insert(transaction, list(needed.values()), verdicts, written)
+        for object_id, first in twins:
+            verdict = verdicts[first]
+            verdicts[object_id] = Placed.ALREADY_STORED if verdict is Placed.STORED else verdict
+        return [verdicts[item.job.object_id] for item in ready]
+
+    def _insert(
+        self,
+        transaction: WriteTransaction,
+        items: Sequence[ReadyJob],
+        verdicts: dict[bytes, Placed | Conflict],
+        written: list[Future[None]],
+    ) -> None:
+        locations = self._append(items, written)
+        now = self._clock.now()
+        arrivals = [(item.job.permit, item.entry(locations[item.job.object_id], now)) for item in items]
+        for (permit, entry), outcome in zip(arrivals, transaction.insert_many(arrivals), strict=True):
+            if isinstance(outcome, Conflict):
+                transaction.quarantine(permit, entry, outcome)
+            verdicts[entry.object_id] = outcome
+
+    def _append(self, items: Sequence[ReadyJob], written: list[Future[None]]) -> dict[bytes, Location]:
+        """Write the bytes and begin to make them durable; locations by object id."""
+        locations: dict[bytes, Location] = {}
+        sealed = []
+        for item in items:
+            if item.sealed is not None:
+                sealed.append(item.sealed)
+            elif not isinstance(item.job.payload, Sequence):
+                location = locations[item.job.object_id] = item.job.payload.finish()
+                self._orphans.append((item.job.permit, location))  # until the transaction is durable
+        if sealed:
+            pending = self._store.begin_append(items[0].job.permit, sealed)
+            written.append(self._syncer.submit(pending.finish))
+            locations.update(zip((item.object_id for item in sealed), pending.locations, strict=True))
+        return locations
+
+    def _remove_orphans(self) -> None:
+        """Finished large objects whose transaction failed. Never before a later one is durable.
+
+        Until then a crash may bring the failed one back, and its row would have no bytes.
+        """
+        for permit, location in self._orphans:
+            try:
+                self._store.truncate_tail(permit, location.segment, 0)
+            except LeadglassError as error:
+                log.warning("an unacknowledged object stays on disk", reason=str(error))
+        self._orphans.clear()
+
+    def _checkpoint(self) -> None:
+        """Sign the end of the trail, if it grew."""
+        try:
+            with self._writer.transaction() as transaction:
+                self._trail.checkpoint(transaction.connection)
+        except LeadglassError as error:
+            log.error("the audit trail could not be signed", reason=str(error))

@@ -1,0 +1,257 @@
+"""Ingest: an object comes in by fragments, is understood, permitted, and handed to the committer.
+
+Small objects stay in memory; larger ones stream, sealed, into a segment of their own, so that no
+large object is ever whole in memory. DESIGN §3, steps 3 to 5.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from leadglass.archive.budget import ByteBudget
+from leadglass.archive.committer import Committer
+from leadglass.archive.jobs import Done, StoreJob, StoreResult
+from leadglass.dataset.header import HeaderLimits, NeedMoreBytes, Part, scan_header
+from leadglass.dataset.record import instance_record
+from leadglass.dataset.tags import PATIENT_ID
+from leadglass.gate import Gate
+from leadglass.model.action import Action, Facts, Verb
+from leadglass.model.caller import Peer
+from leadglass.model.decision import Step
+from leadglass.model.errors import AuditFailed, DatasetInvalid, LeadglassError, NotPermitted
+from leadglass.model.event import AuditEvent, Outcome
+from leadglass.model.instance import InstanceRecord
+from leadglass.model.names import Uid
+from leadglass.model.permit import Permit
+from leadglass.storage.large import LargeObject
+from leadglass.storage.store import SegmentStore
+
+log = structlog.get_logger()
+
+OBJECT_ID_BYTES = 16
+GATHER_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class IngestLimits:
+    """``in_memory_bytes``: past it an object streams. ``header_bytes``: PixelData begins by then.
+
+    ``in_flight_bytes``: what all objects being received or committed may hold together.
+    """
+
+    header: HeaderLimits
+    in_memory_bytes: int = 8 << 20
+    header_bytes: int = 64 << 20
+    in_flight_bytes: int = 512 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What a C-STORE-RQ says of the object that follows. PS3.7 §9.3.1.1."""
+
+    caller: Peer
+    association: str
+    sop_class: Uid
+    sop_instance: Uid
+    transfer_syntax: Uid
+
+
+class Ingest:
+    """Receives objects; one for the whole server."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        store: SegmentStore,
+        committer: Committer,
+        random_bytes: Callable[[int], bytes],
+        limits: IngestLimits,
+    ) -> None:
+        self.gate = gate
+        self.store = store
+        self.committer = committer
+        self.random_bytes = random_bytes
+        self.limits = limits
+        self.budget = ByteBudget(limits.in_flight_bytes)
+
+    def begin(self, announced: Announced) -> Incoming:
+        """Expect one object."""
+        return Incoming(self, announced)
+
+
+class Incoming:
+    """One object on its way in. ``fragment`` until the end, then ``finish``; or ``abort``."""
+
+    def __init__(self, ingest: Ingest, announced: Announced) -> None:
+        self._ingest = ingest
+        self._announced = announced
+        self._waiting: list[bytes | memoryview] = []
+        self._gathered = bytearray()
+        self._held_bytes = 0
+        self._size_bytes = 0
+        self._understand_at_bytes = ingest.limits.in_memory_bytes
+        self._understood: tuple[InstanceRecord, Permit] | None = None
+        self._large: LargeObject | None = None
+        self._digest = hashlib.sha256()
+        self._object_id = ingest.random_bytes(OBJECT_ID_BYTES)
+
+    def fragment(self, fragment: bytes | memoryview) -> None:
+        """Take the next bytes of the data set.
+
+        Raises:
+            NotPermitted, DatasetInvalid, DatasetMismatch, LimitExceeded, OutOfResources: this
+                object is refused; call ``abort``.
+        """
+        self._size_bytes += len(fragment)
+        self._digest.update(fragment)
+        if self._large is not None:
+            self._large.write(fragment)
+            return
+        self._ingest.budget.take(len(fragment))
+        self._held_bytes += len(fragment)
+        self._keep(fragment)
+        if self._held_bytes > self._understand_at_bytes:
+            self._begin_large()
+
+    def _keep(self, fragment: bytes | memoryview) -> None:
+        """Hold a fragment as it is, or, where it is small, gathered with its neighbours.
+
+        A view keeps everything alive that it came in with: a peer that sends single bytes must not
+        make us hold a hundred times as much.
+        """
+        if len(fragment) >= GATHER_BYTES:
+            self._keep_gathered()
+            self._waiting.append(fragment)
+            return
+        self._gathered += fragment
+        if len(self._gathered) >= GATHER_BYTES:
+            self._keep_gathered()
+
+    def _keep_gathered(self) -> None:
+        if self._gathered:
+            self._waiting.append(bytes(self._gathered))
+            self._gathered.clear()
+
+    def finish(self, done: Done) -> None:
+        """All bytes are here: understand, ask the gate, commit. ``done`` tells the end.
+
+        Raises:
+            As ``fragment``.
+        """
+        record, permit = self._understood or self._understand(Part.WHOLE)
+        large = self._large
+
+        def settled(result: StoreResult) -> None:
+            self._release()
+            done(result)
+
+        self._ingest.committer.submit(
+            StoreJob(
+                permit=permit,
+                record=record,
+                object_id=self._object_id,
+                payload=self._waiting if large is None else large,
+                size_bytes=self._size_bytes,
+                sha256=self._digest.digest(),
+                received_from=permit.who,
+                event=self._event(record, permit),
+                done=settled,
+            )
+        )
+
+    def abort(self) -> None:
+        """Forget the object: nothing of it is kept."""
+        if self._large is not None:
+            self._large.abort()
+        self._waiting.clear()
+        self._release()
+
+    def refuse(self, error: LeadglassError) -> None:
+        """Forget the object, and record why; what the gate refused is recorded already."""
+        self.abort()
+        if isinstance(error, NotPermitted):
+            return
+        announced = self._announced
+        caller = announced.caller
+        gate = self._ingest.gate
+        action = Action(Verb.STORE)
+        device = gate.device_of(caller)
+        event = AuditEvent(
+            kind="instance.refused",
+            outcome=Outcome.FAILED,
+            who=device.name if device else "",
+            zone=gate.zone_of(caller.address, caller.transport) or "",
+            address=caller.address,
+            transport=caller.transport,
+            calling_ae=caller.calling_ae or "",
+            called_ae=caller.called_ae or "",
+            verb=action.verb,
+            target=action.target,
+            reason=str(error),
+            ladder=gate.stopped_ladder(caller, action, Step.CONDITIONS, str(error)),
+            association=announced.association,
+            instance=announced.sop_instance,
+        )
+        try:
+            gate.record(event)
+        except AuditFailed:
+            log.error("refusal not recorded", association=announced.association, reason=str(error))
+
+    def _release(self) -> None:
+        self._ingest.budget.give_back(self._held_bytes)
+        self._held_bytes = 0
+
+    def _begin_large(self) -> None:
+        try:
+            _, permit = self._understand(Part.PREFIX)
+        except NeedMoreBytes:
+            self._understand_at_bytes *= 2
+            if self._understand_at_bytes > self._ingest.limits.header_bytes:
+                raise DatasetInvalid("no pixel data within the bytes that a header may take") from None
+            return
+        self._large = self._ingest.store.begin_large(permit, self._object_id)
+        for fragment in self._waiting:
+            self._large.write(fragment)
+        self._waiting.clear()
+        self._release()
+
+    def _understand(self, part: Part) -> tuple[InstanceRecord, Permit]:
+        self._keep_gathered()
+        announced = self._announced
+        header = scan_header(self._waiting, announced.transfer_syntax, self._ingest.limits.header, part)
+        record = instance_record(
+            header,
+            sop_class=announced.sop_class,
+            sop_instance=announced.sop_instance,
+            transfer_syntax=announced.transfer_syntax,
+        )
+        facts = Facts(modality=record.modality or None, sop_class=record.sop_class)
+        permit = self._ingest.gate.permit_part(
+            announced.caller, Action(Verb.STORE, facts=facts), association=announced.association
+        )
+        self._understood = (record, permit)
+        return self._understood
+
+    def _event(self, record: InstanceRecord, permit: Permit) -> AuditEvent:
+        caller = self._announced.caller
+        return AuditEvent(
+            kind="instance.stored",
+            outcome=Outcome.DONE,
+            who=permit.who,
+            zone=permit.zone,
+            address=caller.address,
+            transport=caller.transport,
+            calling_ae=caller.calling_ae or "",
+            called_ae=caller.called_ae or "",
+            verb=Verb.STORE,
+            target=permit.action.target,
+            rule=permit.rule,
+            association=self._announced.association,
+            study=record.study,
+            instance=record.sop_instance,
+            patient_id=record.attributes.get(PATIENT_ID, ""),
+        )

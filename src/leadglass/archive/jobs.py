@@ -1,0 +1,131 @@
+"""One object to make durable, and how that ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from threading import Event
+
+from leadglass.index.entries import Conflict, NewInstance, Placed
+from leadglass.model.errors import LeadglassError
+from leadglass.model.event import AuditEvent, Outcome
+from leadglass.model.instance import InstanceRecord, Location
+from leadglass.model.permit import Permit
+from leadglass.storage.large import LargeObject
+from leadglass.storage.seal import SealedObject
+
+MAX_BATCH_OBJECTS = 256
+MAX_BATCH_BYTES = 64 << 20
+
+
+class Stored(Enum):
+    """How an acknowledged store ended."""
+
+    NEW = "new"
+    IDENTICAL = "identical"  # the same bytes were here already
+    QUARANTINED = "quarantined"  # it contradicts what is here; the original stays served
+
+
+StoreResult = Stored | LeadglassError
+Done = Callable[[StoreResult], None]
+Deliver = Callable[[Sequence[tuple[Done, StoreResult]]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreJob:
+    """One object to make durable: its data set in fragments, or streamed to disk already.
+
+    ``sha256`` is of the data set.
+    """
+
+    permit: Permit
+    record: InstanceRecord
+    object_id: bytes
+    payload: Sequence[bytes | memoryview] | LargeObject
+    size_bytes: int
+    sha256: bytes
+    received_from: str
+    event: AuditEvent
+    done: Done
+
+    def discard(self) -> None:
+        """Give up what is on disk of it, if it is not finished."""
+        if not isinstance(self.payload, Sequence):
+            self.payload.abort()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyJob:
+    """A job sealed where it is in memory, outside of any transaction."""
+
+    job: StoreJob
+    sealed: SealedObject | None
+
+    def entry(self, location: Location, now: datetime) -> NewInstance:
+        """Its row in the index."""
+        return NewInstance(
+            record=self.job.record,
+            object_id=self.job.object_id,
+            location=location,
+            size_bytes=self.job.size_bytes,
+            sha256=self.job.sha256,
+            received_at=now,
+            received_from=self.job.received_from,
+        )
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is made durable together. ``flushed`` are set when it is decided."""
+
+    stores: list[StoreJob] = field(default_factory=list)
+    events: list[AuditEvent] = field(default_factory=list)
+    flushed: list[Event] = field(default_factory=list)
+    size_bytes: int = 0
+    stop: bool = False
+
+    @property
+    def full(self) -> bool:
+        """Whether the rest has to wait for the next one."""
+        return len(self.stores) >= MAX_BATCH_OBJECTS or self.size_bytes >= MAX_BATCH_BYTES
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody wants anything."""
+        return not (self.stores or self.events or self.flushed or self.stop)
+
+    def add(self, job: StoreJob) -> None:
+        """Take one object."""
+        self.stores.append(job)
+        self.size_bytes += job.size_bytes
+
+
+def audit_line(job: StoreJob, verdict: Placed | Conflict) -> AuditEvent:
+    """The line of a store; one that contradicts what is here raises an alert."""
+    match verdict:
+        case Placed.STORED:
+            return job.event
+        case Placed.ALREADY_STORED:
+            return replace(job.event, kind="instance.repeated")
+        case Conflict():
+            return replace(
+                job.event, kind="instance.quarantined", outcome=Outcome.ALERT, reason=verdict.value
+            )
+
+
+def refused_line(job: StoreJob, reason: str) -> AuditEvent:
+    """The line of a store that could not be made durable."""
+    return replace(job.event, kind="instance.refused", outcome=Outcome.FAILED, reason=reason)
+
+
+def result_of(verdict: Placed | Conflict) -> Stored:
+    """What whoever waits is told."""
+    match verdict:
+        case Placed.STORED:
+            return Stored.NEW
+        case Placed.ALREADY_STORED:
+            return Stored.IDENTICAL
+        case Conflict():
+            return Stored.QUARANTINED

@@ -1,0 +1,143 @@
+"""Query: an identifier in, answers out, a few at a time. PS3.4 §C.4.1."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from leadglass.dataset.identifier import decode_identifier, encode_answer
+from leadglass.gate import Gate
+from leadglass.index.index import Index
+from leadglass.model.action import Action, Verb
+from leadglass.model.caller import Peer
+from leadglass.model.decision import Step
+from leadglass.model.errors import LeadglassError, PeerError
+from leadglass.model.event import AuditEvent, Outcome
+from leadglass.model.names import AETitle, Uid
+from leadglass.model.permit import Permit
+from leadglass.model.query import DateTimeMatching, Query, Root, Tag
+
+ANSWERS_PER_CHUNK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A C-FIND-RQ with its identifier. PS3.7 §9.3.2.1."""
+
+    caller: Peer
+    association: str
+    root: Root
+    identifier: bytes
+    transfer_syntax: Uid
+    date_times: DateTimeMatching = DateTimeMatching.SEPARATE
+
+
+class Finder:
+    """Answers queries; one for the whole server."""
+
+    def __init__(self, gate: Gate, index: Index, retrieve_ae: AETitle, max_answers: int) -> None:
+        self._gate = gate
+        self._index = index
+        self._retrieve_ae = retrieve_ae
+        self._max_answers = max_answers
+
+    def begin(self, asked: Asked) -> Answers:
+        """Ask the gate, then understand the identifier. Does not touch the disk.
+
+        Raises:
+            NotPermitted, IdentifierMismatch, DatasetInvalid, AuditFailed
+        """
+        permit = self._gate.permit(asked.caller, Action(Verb.FIND), association=asked.association)
+        try:
+            query = decode_identifier(asked.identifier, asked.transfer_syntax, asked.root, asked.date_times)
+        except PeerError as error:
+            ladder = self._gate.stopped_ladder(asked.caller, permit.action, Step.CONDITIONS, str(error))
+            self._gate.record(replace(_ended(asked, permit, 0, str(error)), ladder=ladder))
+            raise
+        rows = self._index.search(permit, query, self._max_answers)
+        return Answers(self._gate, asked, permit, query, rows, self._retrieve_ae)
+
+
+class Answers:
+    """The answers to one query. ``next_chunk`` blocks on the disk; ``close`` records the end."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        asked: Asked,
+        permit: Permit,
+        query: Query,
+        rows: Generator[dict[Tag, str]],
+        retrieve_ae: AETitle,
+    ) -> None:
+        self._gate = gate
+        self._asked = asked
+        self._permit = permit
+        self._query = query
+        self._rows = rows
+        self._retrieve_ae = retrieve_ae
+        self._count = 0
+        self._ended_by: LeadglassError | None = None
+        self.at_end = False  # nothing comes after the last chunk given
+
+    @property
+    def all_keys_supported(self) -> bool:
+        """Whether pending is 0xFF00; with keys that this archive cannot match it is 0xFF01."""
+        return not self._query.unsupported
+
+    def next_chunk(self) -> list[bytes]:
+        """Up to 64 encoded answers.
+
+        Raises:
+            OutOfResources: more answers than the limit, all of which were given.
+            Others of ``index.search``, once the answers before have been given.
+        """
+        if self._ended_by is not None:
+            raise self._ended_by
+        chunk: list[bytes] = []
+        try:
+            for row in islice(self._rows, ANSWERS_PER_CHUNK):
+                chunk.append(self._encode(row))  # noqa: PERF401  those before an error count
+        except LeadglassError as error:
+            if not chunk:
+                raise
+            self._ended_by = error
+        else:
+            self.at_end = len(chunk) < ANSWERS_PER_CHUNK
+        self._count += len(chunk)
+        return chunk
+
+    def close(self, reason: str) -> None:
+        """Read no more; record how many answers went out, and why no more if it ended early."""
+        self._rows.close()
+        self._gate.record(_ended(self._asked, self._permit, self._count, reason))
+
+    def _encode(self, row: dict[Tag, str]) -> bytes:
+        return encode_answer(
+            row,
+            self._query,
+            retrieve_ae=self._retrieve_ae,
+            transfer_syntax=self._asked.transfer_syntax,
+        )
+
+
+def _ended(asked: Asked, permit: Permit, answers: int, reason: str) -> AuditEvent:
+    """The line of a query's end: how many answers it had, and why no more if it ended early."""
+    caller = asked.caller
+    return AuditEvent(
+        kind="query.answered",
+        outcome=Outcome.FAILED if reason else Outcome.DONE,
+        who=permit.who,
+        zone=permit.zone,
+        address=caller.address,
+        transport=caller.transport,
+        calling_ae=caller.calling_ae or "",
+        called_ae=caller.called_ae or "",
+        verb=Verb.FIND,
+        target=permit.action.target,
+        rule=permit.rule,
+        association=asked.association,
+        reason=reason,
+        count=answers,
+    )

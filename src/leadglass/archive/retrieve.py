@@ -1,0 +1,210 @@
+"""Retrieve: which instances, may they go there, and their bytes. PS3.4 §C.4.2, §C.4.3."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from leadglass.dataset.convert import ConvertLimits, convert, convertible
+from leadglass.dataset.identifier import decode_retrieve
+from leadglass.gate import Gate
+from leadglass.index.index import Index
+from leadglass.model.action import Action, Facts, Verb
+from leadglass.model.caller import Archive, Peer
+from leadglass.model.errors import ConversionImpossible, MoveDestinationUnknown, NotPermitted
+from leadglass.model.event import AuditEvent, Outcome
+from leadglass.model.instance import StoredInstance
+from leadglass.model.names import AETitle, Uid
+from leadglass.model.permit import Permit
+from leadglass.model.query import RetrieveKeys, Root
+from leadglass.policy.model import Device
+from leadglass.storage.store import SegmentStore
+
+EXPLICIT_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1")
+IMPLICIT_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A C-GET-RQ or C-MOVE-RQ with its identifier. PS3.7 §9.3.3.1, §9.3.4.1."""
+
+    caller: Peer
+    association: str
+    root: Root
+    identifier: bytes
+    transfer_syntax: Uid
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a move goes: a device of the policy that has an address."""
+
+    device: Device
+    ae: AETitle
+
+
+class Retriever:
+    """Plans retrievals; one for the whole server."""
+
+    def __init__(
+        self, gate: Gate, index: Index, store: SegmentStore, node: str, convert_limits: ConvertLimits
+    ) -> None:
+        self._gate = gate
+        self._index = index
+        self._store = store
+        self._node = node
+        self._convert_limits = convert_limits
+
+    def begin_get(self, wanted: Wanted) -> Retrieval:
+        """A retrieval over the requester's own association.
+
+        Raises:
+            NotPermitted, IdentifierMismatch, DatasetInvalid, AuditFailed
+        """
+        return self._begin(wanted, Verb.GET, None)
+
+    def begin_move(self, wanted: Wanted, destination_ae: AETitle) -> Retrieval:
+        """A retrieval towards a device of the policy.
+
+        Raises:
+            MoveDestinationUnknown: no device with an address has that AE title.
+            As ``begin_get``.
+        """
+        device = self._gate.destination(destination_ae)
+        retrieval = self._begin(
+            wanted, Verb.MOVE, Destination(device, destination_ae) if device is not None else None
+        )
+        if device is None:
+            raise MoveDestinationUnknown("the policy has no device with this AE title and an address")
+        return retrieval
+
+    def _begin(self, wanted: Wanted, verb: Verb, destination: Destination | None) -> Retrieval:
+        permit = self._gate.permit(wanted.caller, Action(verb), association=wanted.association)
+        keys = decode_retrieve(wanted.identifier, wanted.transfer_syntax, wanted.root)
+        return Retrieval(self, wanted, permit, keys, destination)
+
+    def locate(self, permit: Permit, keys: RetrieveKeys) -> list[StoredInstance]:
+        """The instances that the keys and the permit's scope both reach. Blocks on the disk."""
+        return self._index.locate(permit, keys)
+
+    def may_send(self, facts: Facts, device: Device, association: str) -> Permit:
+        """The second permit of a move: from the archive to the destination, for such objects.
+
+        Raises:
+            NotPermitted
+        """
+        action = Action(Verb.STORE, target=device.name, facts=facts)
+        return self._gate.permit_part(Archive(self._node), action, association=association)
+
+    def read(self, permit: Permit, instance: StoredInstance, transfer_syntax: Uid) -> Iterator[bytes]:
+        """The data set in a transfer syntax, verified chunk by chunk. Blocks on the disk.
+
+        Raises:
+            ConversionImpossible, IntegrityBroken, KeyUnavailable
+        """
+        reader = self._store.open(permit, instance.location, instance.object_id)
+        if transfer_syntax == instance.transfer_syntax:
+            return reader.chunks()
+        if not convertible(instance.transfer_syntax, transfer_syntax):
+            raise ConversionImpossible(f"{instance.transfer_syntax} to {transfer_syntax}")
+        stored = b"".join(reader.chunks())
+        return iter([convert(stored, instance.transfer_syntax, transfer_syntax, self._convert_limits)])
+
+    def record(self, event: AuditEvent) -> None:
+        """Have a line recorded."""
+        self._gate.record(event)
+
+
+class Retrieval:
+    """One C-GET or C-MOVE under way."""
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        wanted: Wanted,
+        permit: Permit,
+        keys: RetrieveKeys,
+        destination: Destination | None,
+    ) -> None:
+        self._retriever = retriever
+        self._wanted = wanted
+        self._permit = permit
+        self._keys = keys
+        self.destination = destination
+
+    def locate(self) -> list[StoredInstance]:
+        """What is to be sent. Blocks on the disk."""
+        return self._retriever.locate(self._permit, self._keys)
+
+    def permitted(self, instances: Sequence[StoredInstance]) -> list[StoredInstance]:
+        """Those of a move that the destination may have.
+
+        Raises:
+            NotPermitted: there are some, and it may have none.
+        """
+        if self.destination is None:
+            return list(instances)
+        verdicts: dict[Facts, bool] = {}
+        refusal: NotPermitted | None = None
+        for facts in {_facts(instance) for instance in instances}:
+            try:
+                self._retriever.may_send(facts, self.destination.device, self._wanted.association)
+            except NotPermitted as error:
+                verdicts[facts], refusal = False, error
+            else:
+                verdicts[facts] = True
+        if refusal is not None and not any(verdicts.values()):
+            raise refusal
+        return [instance for instance in instances if verdicts[_facts(instance)]]
+
+    def read(self, instance: StoredInstance, transfer_syntax: Uid) -> Iterator[bytes]:
+        """The bytes of one instance. Blocks on the disk."""
+        return self._retriever.read(self._permit, instance, transfer_syntax)
+
+    def close(self, sent: Sequence[StoredInstance], failed_count: int, reason: str) -> None:
+        """Record what left the archive: a line for each study, one for what did not leave."""
+        for study, count in Counter(instance.study for instance in sent).items():
+            self._retriever.record(self._event(Outcome.DONE, count, study, ""))
+        if failed_count or reason:
+            self._retriever.record(
+                self._event(Outcome.FAILED, failed_count, Uid(""), reason or "sub-operations failed")
+            )
+
+    def _event(self, outcome: Outcome, count: int, study: Uid, reason: str) -> AuditEvent:
+        caller = self._wanted.caller
+        return AuditEvent(
+            kind="retrieval.sent",
+            outcome=outcome,
+            who=self._permit.who,
+            zone=self._permit.zone,
+            address=caller.address,
+            transport=caller.transport,
+            calling_ae=caller.calling_ae or "",
+            called_ae=caller.called_ae or "",
+            verb=self._permit.action.verb,
+            target=self.destination.device.name if self.destination else self._permit.who,
+            rule=self._permit.rule,
+            association=self._wanted.association,
+            study=study,
+            reason=reason,
+            count=count,
+        )
+
+
+def _facts(instance: StoredInstance) -> Facts:
+    return Facts(instance.modality or None, instance.sop_class, instance.labels)
+
+
+def transfer_syntax_for(instance: StoredInstance, accepted: Sequence[Uid]) -> Uid:
+    """The accepted transfer syntax an instance goes out in: its own, else a conversion.
+
+    Raises:
+        ConversionImpossible: none of those accepted can be made.
+    """
+    if instance.transfer_syntax in accepted:
+        return instance.transfer_syntax
+    for wanted in (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN):
+        if wanted in accepted and convertible(instance.transfer_syntax, wanted):
+            return wanted
+    raise ConversionImpossible(f"stored as {instance.transfer_syntax}, which the peer does not accept")
