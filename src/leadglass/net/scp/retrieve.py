@@ -1,0 +1,319 @@
+"""Retrieve: C-GET and C-MOVE. PS3.4 §C.4.2 and §C.4.3, PS3.7 §9.1.3 and §9.1.4."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from leadglass.archive.retrieve import Retrieval, Retriever, Wanted, transfer_syntax_for
+from leadglass.dataset.identifier import encode_failed_list
+from leadglass.model.errors import (
+    LeadglassError,
+    LocalError,
+    OutOfResources,
+    RemoteRefused,
+    TransportFailed,
+)
+from leadglass.model.instance import StoredInstance
+from leadglass.model.names import AETitle, Uid
+from leadglass.model.query import Root
+from leadglass.net.conversation import Conversation
+from leadglass.net.scp.link import Link
+from leadglass.net.sending import Originator, ReadAhead, store
+from leadglass.protocol.commands import CGetRq, CGetRsp, CMoveRq, CMoveRsp
+from leadglass.protocol.negotiation import NegotiatedContext
+from leadglass.protocol.status import SUBOPERATIONS_INCOMPLETE, Category, Status, category
+
+MAX_IDENTIFIER_BYTES = 1 << 20
+
+
+class Deliver(Protocol):
+    """Opens associations to a move's destination. ``net.delivery`` is the real one."""
+
+    def __call__(
+        self, retrieval: Retrieval, instances: Sequence[StoredInstance]
+    ) -> AbstractAsyncContextManager[Conversation]:
+        """An association on which these instances may be sent."""
+
+
+@dataclass(slots=True)
+class _Counts:
+    """Sub-operations so far. PS3.7 §9.1.3.1, Number of ... Sub-operations."""
+
+    remaining: int
+    completed: int = 0
+    failed: int = 0
+    warning: int = 0
+    failed_instances: list[Uid] = field(default_factory=list)
+    sent: list[StoredInstance] = field(default_factory=list)
+
+    def add(self, instance: StoredInstance, status: int) -> None:
+        self.remaining -= 1
+        match category(status):
+            case Category.SUCCESS:
+                self.completed += 1
+                self.sent.append(instance)
+            case Category.WARNING:
+                self.warning += 1
+                self.sent.append(instance)
+            case _:
+                self.failed += 1
+                self.failed_instances.append(instance.sop_instance)
+
+    def fail_rest(self, instances: Sequence[StoredInstance]) -> None:
+        self.remaining = 0
+        self.failed += len(instances)
+        self.failed_instances.extend(instance.sop_instance for instance in instances)
+
+    def final_status(self) -> int:
+        """PS3.4 Table C.4-2, C.4-3: success, warning, or failure when nothing arrived."""
+        if not self.failed and not self.warning:
+            return Status.SUCCESS
+        if self.completed or self.warning:
+            return SUBOPERATIONS_INCOMPLETE
+        return Status.OUT_OF_RESOURCES_SUBOPERATIONS
+
+
+class RetrieveOperation(ABC):
+    """One retrieval: collects the identifier, then sends from a task of its own."""
+
+    listens: ClassVar[bool] = True
+
+    def __init__(self, link: Link, root: Root, context: NegotiatedContext) -> None:
+        self._link = link
+        self._root = root
+        self._context = context
+        self._identifier = bytearray()
+        self._cancelled = False
+
+    def fragment(self, fragment: bytes | memoryview, is_last: bool) -> None:  # noqa: FBT001  the PDV's own flag
+        if len(self._identifier) <= MAX_IDENTIFIER_BYTES:
+            self._identifier += fragment
+        if is_last:
+            self._link.spawn(self._perform())
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+    def abandon(self) -> None:
+        self._cancelled = True
+
+    @abstractmethod
+    def _begin(self, wanted: Wanted) -> Retrieval:
+        """Ask the gate and understand the identifier."""
+
+    @abstractmethod
+    def _way(
+        self, retrieval: Retrieval, instances: Sequence[StoredInstance]
+    ) -> AbstractAsyncContextManager[Conversation]:
+        """The association that the instances go out on."""
+
+    @abstractmethod
+    def _originator(self) -> Originator | None:
+        """Who is named in the sub-operations."""
+
+    @abstractmethod
+    def _respond(self, status: int, counts: _Counts | None, comment: str) -> None:
+        """Send a pending or the last response."""
+
+    async def _perform(self) -> None:
+        try:
+            if len(self._identifier) > MAX_IDENTIFIER_BYTES:
+                raise OutOfResources("the identifier is larger than 1 MiB")
+            wanted = Wanted(
+                caller=self._link.peer,
+                association=self._link.association,
+                root=self._root,
+                identifier=bytes(self._identifier),
+                transfer_syntax=self._context.transfer_syntax,
+            )
+            retrieval = self._begin(wanted)
+            counts = await self._retrieve(retrieval)
+            status = Status.CANCEL if self._cancelled and counts.remaining else counts.final_status()
+            self._respond(status, counts, "")
+        except LeadglassError as error:
+            self._respond(error.dimse_status, None, error.public_message)
+        finally:
+            self._link.finished(self)
+
+    async def _retrieve(self, retrieval: Retrieval) -> _Counts:
+        instances = await self._link.run(retrieval.locate)
+        permitted = retrieval.permitted(instances)
+        counts = _Counts(len(instances))
+        reason = ""
+        try:
+            refused = set(map(id, instances)) - set(map(id, permitted))
+            for instance in instances:
+                if id(instance) in refused:
+                    counts.add(instance, Status.NOT_AUTHORIZED)
+            if permitted:
+                async with self._way(retrieval, permitted) as conversation:
+                    await self._send_all(conversation, retrieval, permitted, counts)
+        except (RemoteRefused, TransportFailed, LocalError) as error:
+            reason = str(error)
+            counts.fail_rest(permitted[len(permitted) - counts.remaining :])
+        finally:
+            retrieval.close(counts.sent, counts.failed, reason)
+        return counts
+
+    async def _send_all(
+        self,
+        conversation: Conversation,
+        retrieval: Retrieval,
+        instances: Sequence[StoredInstance],
+        counts: _Counts,
+    ) -> None:
+        """One after the other; while one travels, the next is read and decrypted."""
+        ahead: _Prepared | None = None
+        try:
+            for position, instance in enumerate(instances):
+                if self._cancelled:
+                    break
+                prepared = ahead or self._prepare(conversation, retrieval, instance)
+                following = instances[position + 1 : position + 2]
+                ahead = self._prepare(conversation, retrieval, following[0]) if following else None
+                counts.add(instance, await self._send(conversation, instance, prepared))
+                if counts.remaining and not self._cancelled:
+                    self._respond(Status.PENDING, counts, "")
+        finally:
+            if ahead is not None and ahead.source is not None:
+                ahead.source.discard()
+
+    def _prepare(
+        self, conversation: Conversation, retrieval: Retrieval, instance: StoredInstance
+    ) -> _Prepared:
+        contexts = conversation.storage_contexts(instance.sop_class)
+        try:
+            transfer_syntax = transfer_syntax_for(instance, tuple(contexts))
+        except LeadglassError as error:
+            return _Prepared(None, None, error.dimse_status)
+        source = ReadAhead(self._link.run, lambda: retrieval.read(instance, transfer_syntax))
+        return _Prepared(contexts[transfer_syntax], source, Status.SUCCESS)
+
+    async def _send(self, conversation: Conversation, instance: StoredInstance, prepared: _Prepared) -> int:
+        if prepared.context is None or prepared.source is None:
+            return prepared.status
+        self._link.conversation.connection.touch()
+        try:
+            await prepared.source.ready()
+        except LeadglassError as error:
+            return error.dimse_status
+        return await store(
+            conversation,
+            prepared.context,
+            instance.sop_instance,
+            prepared.source.pieces(),
+            self._originator(),
+        )
+
+    def _failed_list(self, status: int, counts: _Counts | None) -> bytes | None:
+        """Failed SOP Instance UID List, in a last response that tells of failures. PS3.4 §C.4.2.1.4.2."""
+        if counts is None or status == Status.PENDING or not counts.failed_instances:
+            return None
+        return encode_failed_list(counts.failed_instances, self._context.transfer_syntax)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A sub-operation about to go out, or the status that it failed with before."""
+
+    context: NegotiatedContext | None
+    source: ReadAhead | None
+    status: int
+
+
+class GetOperation(RetrieveOperation):
+    """C-GET: the sub-operations come back over the requester's own association."""
+
+    def __init__(
+        self, retriever: Retriever, root: Root, link: Link, context: NegotiatedContext, request: CGetRq
+    ) -> None:
+        super().__init__(link, root, context)
+        self._retriever = retriever
+        self._request = request
+
+    def _begin(self, wanted: Wanted) -> Retrieval:
+        return self._retriever.begin_get(wanted)
+
+    @asynccontextmanager
+    async def _way(
+        self, retrieval: Retrieval, instances: Sequence[StoredInstance]
+    ) -> AsyncIterator[Conversation]:
+        yield self._link.conversation
+
+    def _originator(self) -> Originator | None:
+        return None
+
+    def _respond(self, status: int, counts: _Counts | None, comment: str) -> None:
+        failed_list = self._failed_list(status, counts)
+        self._link.respond(
+            self._context.id,
+            CGetRsp(
+                responding_to=self._request.message_id,
+                sop_class=self._request.sop_class,
+                status=status,
+                remaining=_remaining(status, counts),
+                completed=counts.completed if counts else None,
+                failed=counts.failed if counts else None,
+                warning=counts.warning if counts else None,
+                error_comment=comment,
+                has_dataset=failed_list is not None,
+            ),
+            failed_list,
+        )
+
+
+class MoveOperation(RetrieveOperation):
+    """C-MOVE: the sub-operations go to a device that the policy names and permits."""
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        deliver: Deliver,
+        root: Root,
+        link: Link,
+        context: NegotiatedContext,
+        request: CMoveRq,
+    ) -> None:
+        super().__init__(link, root, context)
+        self._retriever = retriever
+        self._deliver = deliver
+        self._request = request
+
+    def _begin(self, wanted: Wanted) -> Retrieval:
+        return self._retriever.begin_move(wanted, self._request.destination)
+
+    def _way(
+        self, retrieval: Retrieval, instances: Sequence[StoredInstance]
+    ) -> AbstractAsyncContextManager[Conversation]:
+        return self._deliver(retrieval, instances)
+
+    def _originator(self) -> Originator | None:
+        calling_ae = self._link.peer.calling_ae
+        return Originator(AETitle(calling_ae or ""), self._request.message_id)
+
+    def _respond(self, status: int, counts: _Counts | None, comment: str) -> None:
+        failed_list = self._failed_list(status, counts)
+        self._link.respond(
+            self._context.id,
+            CMoveRsp(
+                responding_to=self._request.message_id,
+                sop_class=self._request.sop_class,
+                status=status,
+                remaining=_remaining(status, counts),
+                completed=counts.completed if counts else None,
+                failed=counts.failed if counts else None,
+                warning=counts.warning if counts else None,
+                error_comment=comment,
+                has_dataset=failed_list is not None,
+            ),
+            failed_list,
+        )
+
+
+def _remaining(status: int, counts: _Counts | None) -> int | None:
+    """Only in pending and cancel responses. PS3.7 §9.1.3.1.6."""
+    return counts.remaining if counts and status in {Status.PENDING, Status.CANCEL} else None
