@@ -1,0 +1,69 @@
+"""``check``: whether everything that was acknowledged is still here, and as it came."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+from rich.progress import Progress, TaskID
+
+from leadglass.app import checker_of, local_site
+from leadglass.archive.check import CheckReport, Stage
+from leadglass.cli.files import home_of
+from leadglass.cli.output import Exit, JsonOption, leave, message_console, print_fields, print_json, say
+from leadglass.model.action import Verb
+from leadglass.model.event import AuditEvent, Outcome
+
+
+def check(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa: FBT002  a flag of the command line
+    """Compare segments, index and audit trail, reading every object. Changes nothing. Exit 5 on damage."""
+    with local_site(home_of(context)) as site:
+        permit = site.permit(Verb.CHECK)
+        with Progress(console=message_console(), transient=True) as progress:
+            report = checker_of(site).check(permit, _Bars(progress))
+        site.gate.record(
+            AuditEvent(
+                kind="check.finished",
+                outcome=Outcome.DONE if report.sound else Outcome.ALERT,
+                who=permit.who,
+                reason="" if report.sound else f"{report.damage_count} damages",
+                count=report.objects,
+            )
+        )
+    _print(report, as_json=as_json)
+    if not report.sound:
+        leave(Exit.INTEGRITY_BROKEN)
+
+
+class _Bars:
+    """One bar a stage."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[Stage, TaskID] = {}
+
+    def __call__(self, stage: Stage, done: int, total: int | None) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage.value, total=total)
+        self._progress.update(self._tasks[stage], completed=done, total=total)
+
+
+def _print(report: CheckReport, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"sound": report.sound, **asdict(report)})
+        return
+    print_fields(
+        {
+            "objects": str(report.objects),
+            "bytes": str(report.size_bytes),
+            "quarantined": str(report.quarantined),
+            "segments": str(report.segments),
+            "unacknowledged": str(report.unacknowledged),
+            "audit lines": str(report.audit_events),
+            "damages": str(report.damage_count),
+        }
+    )
+    for damage in report.damages:
+        where = f" (study {damage.study}, instance {damage.instance})" if damage.instance else ""
+        say(f"damage: {damage.what}{where}")
+    say("sound" if report.sound else f"{report.damage_count} damages found")

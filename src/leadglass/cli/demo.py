@@ -1,0 +1,89 @@
+"""``demo``: a site, a scanner, a workstation and a rogue laptop, in a temporary folder."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from leadglass.app import local_site
+from leadglass.cli.demo_scenes import Play
+from leadglass.cli.demo_screen import Screen, commands_to_try, open_screen
+from leadglass.cli.demo_site import DemoFailed, DemoSite, make_demo_site, serving
+from leadglass.model.names import Uid
+
+STOPPERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End after the scenes instead of staying up.")] = False,  # noqa: FBT002  a flag of the command line
+) -> None:
+    """Show what Leadglass does, in a temporary folder, with synthetic patients.
+
+    Exit 1 if a scene does not go as told. Without --once it then stays up until Ctrl-C.
+    """
+    screen = open_screen()
+    try:
+        with _stoppable(), tempfile.TemporaryDirectory(prefix="leadglass-demo-") as folder:
+            _show(screen, Path(folder), once=once)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise DemoFailed(f"{error.filename or 'the system'}: {error.strerror or error}") from error
+    screen.say(f"The server has ended, and {folder} is gone.")
+
+
+def _show(screen: Screen, folder: Path, *, once: bool) -> None:
+    screen.say(f"A new site in {folder}, with CA, keys, three zones and three devices ...")
+    demo_site = make_demo_site(folder)
+    with serving(demo_site) as server, local_site(demo_site.home) as site:
+        try:
+            screen.say(
+                f"Served: mutual TLS on port {demo_site.tls_port}, plaintext on port {demo_site.plain_port}."
+            )
+            play = Play(demo_site, site, screen.progress)
+            for scene in play.scenes():
+                screen.scene(scene)
+            screen.verified(play.verify())
+            screen.summary()
+            if not once:
+                _stay(screen, demo_site, play.study, server)
+        finally:
+            _ignore_stoppers()  # from here on it only cleans up
+
+
+def _stay(screen: Screen, site: DemoSite, study: Uid, server: subprocess.Popen[bytes]) -> None:
+    screen.next_commands(commands_to_try(site, study))
+    screen.say(f"It stays up. Ctrl-C ends it and removes {site.folder}.")
+    with contextlib.suppress(KeyboardInterrupt):
+        server.wait()
+        raise DemoFailed(f"the server ended with code {server.returncode}")
+    screen.say("")  # the terminal wrote ^C
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Whatever asks us to stop is a KeyboardInterrupt, once: cleaning up is not interrupted."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        _ignore_stoppers()
+        raise KeyboardInterrupt
+
+    before = {stopper: signal.signal(stopper, stop) for stopper in STOPPERS}
+    try:
+        yield
+    finally:
+        for stopper, handler in before.items():
+            signal.signal(stopper, handler)
+
+
+def _ignore_stoppers() -> None:
+    for stopper in STOPPERS:
+        signal.signal(stopper, signal.SIG_IGN)

@@ -1,0 +1,268 @@
+"""``serve``: the server's life, from its lock to an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+import uvloop
+
+from leadglass.app import (
+    Home,
+    Site,
+    build_server,
+    open_site,
+    read_site_policy,
+    read_site_settings,
+    standing_policy,
+)
+from leadglass.archive.jobs import Done, StoreResult
+from leadglass.archive.recover import recover
+from leadglass.cli.allocator import keep_memory
+from leadglass.cli.descriptors import allow_many_connections
+from leadglass.cli.files import home_of
+from leadglass.cli.logs import configure_logs, log_broken_callback
+from leadglass.cli.output import say
+from leadglass.cli.running import Running, remove_running, write_running
+from leadglass.identity.clock import SystemClock
+from leadglass.model.action import Verb
+from leadglass.model.caller import CertificateFacts
+from leadglass.model.errors import (
+    AlreadyServing,
+    AuditFailed,
+    ConfigurationInvalid,
+    LeadglassError,
+    LocalError,
+    StorageFailed,
+)
+from leadglass.model.event import AuditEvent, Outcome
+from leadglass.net.server import DicomServer
+
+WATCH_S = 0.25
+HOUSEKEEPING_S = 1.0
+DRAIN_S = 20.0
+
+log = structlog.get_logger()
+
+
+def serve(
+    context: typer.Context,
+    drain_s: Annotated[
+        float,
+        typer.Option("--drain-s", help="Seconds that requests under way get to finish at the end.", min=0),
+    ] = DRAIN_S,
+) -> None:
+    """Serve the site until SIGTERM or Ctrl-C."""
+    configure_logs()
+    keep_memory()
+    allow_many_connections()
+    home = home_of(context)
+    read_site_settings(home)  # where there is no site, nothing is made
+    with _lock(home):
+        policy_stamp = _stamp(home.policy)
+        policy, failed_tests = standing_policy(home, SystemClock())
+        for test in failed_tests:
+            log.warning("the policy gives less than its tests say", test=str(test))
+        loop = uvloop.new_event_loop()
+        loop.set_exception_handler(log_broken_callback)
+        with (
+            open_site(home, policy, _deliver_to(loop)) as site,
+            asyncio.Runner(loop_factory=lambda: loop) as runner,
+        ):
+            runner.run(_Serving(site, drain_s, policy_stamp).run())
+
+
+@contextlib.contextmanager
+def _lock(home: Home) -> Iterator[None]:
+    """One server a site; the lock goes with the process, however it ends."""
+    home.run.mkdir(mode=0o700, exist_ok=True)
+    with (home.run / "serve.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyServing(f"another process serves {home.directory}; see 'leadglass status'") from None
+        yield
+
+
+def _deliver_to(loop: asyncio.AbstractEventLoop) -> Callable[[Sequence[tuple[Done, StoreResult]]], None]:
+    """Hand a batch's results to the loop with one wake-up."""
+
+    def tell(results: Sequence[tuple[Done, StoreResult]]) -> None:
+        for done, result in results:
+            loop.call_soon(done, result)  # each by itself: one that breaks keeps nobody else waiting
+
+    def deliver(results: Sequence[tuple[Done, StoreResult]]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
+            loop.call_soon_threadsafe(tell, results)
+
+    return deliver
+
+
+@dataclass(slots=True)
+class _Serving:
+    """The tasks of a running server."""
+
+    site: Site
+    drain_s: float
+    policy_stamp: _Stamp | None
+    _server: DicomServer | None = None
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _reload: asyncio.Event = field(default_factory=asyncio.Event)
+    _broken: LeadglassError | None = None
+    _revocations_trouble: str = ""
+
+    async def run(self) -> None:
+        """Serve until told to stop.
+
+        Raises:
+            ConfigurationInvalid: a listener cannot be opened.
+            StorageFailed: the disk failed in a way that only a new start mends.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        permit = self.site.permit(Verb.OPERATE)
+        recovered = recover(self.site.index, self.site.store, permit)
+        if recovered.anything:
+            self._record("server.recovered", Outcome.DONE, recovered.text)
+            log.info("recovered", what=recovered.text)
+        server, close = build_server(self.site)
+        self._server = server
+        try:
+            await server.listen(tuple(self.site.settings.listeners.values()))
+            self._record("server.started", Outcome.DONE, "")
+            await asyncio.to_thread(self.site.committer.flush)
+            gc.freeze()
+            listeners = server.listening
+            self._write_running()
+            say("ready " + " ".join(f"{name}={address}" for name, address in listeners.items()))
+            watching = loop.create_task(self._watch())
+            keeping = loop.create_task(self._keep_house())
+            watching.add_done_callback(self._worker_ended)
+            keeping.add_done_callback(self._worker_ended)
+            await self._stop.wait()
+            watching.cancel()
+            keeping.cancel()
+            log.info("draining", associations=sum(server.live.values()))
+            await server.drain(self.drain_s)
+            self._record("server.stopped", Outcome.DONE, str(self._broken or ""))
+        finally:
+            close()
+            remove_running(self.site.home)
+        if self._broken is not None:
+            raise self._broken
+
+    async def _watch(self) -> None:
+        """Put a changed policy or revocation in force, within a second."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_S):
+                    await self._reload.wait()
+            stamp = _stamp(self.site.home.policy)
+            told = stamp != self.policy_stamp or self._reload.is_set()
+            self._reload.clear()
+            self.policy_stamp = stamp
+            changed = told and self._reload_policy()
+            revoked = self._reload_revocations()
+            if changed or revoked:
+                self._recheck()
+
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
+        """Without whoever watches policy and disk the server must not go on."""
+        error = None if worker.cancelled() else worker.exception()
+        if error is not None:
+            self._broken = LocalError(f"the server cannot go on: {type(error).__name__}")
+            self._stop.set()
+
+    def _reload_policy(self) -> bool:
+        """Whether another policy is in force. A wrong one is not: never none, nor a half-read one."""
+        try:
+            policy = read_site_policy(self.site.home, self.site.clock)
+        except ConfigurationInvalid as error:
+            log.error("the changed policy is wrong, the old one stays in force", reason=str(error))
+            self._record("policy.rejected", Outcome.FAILED, "the changed file is wrong; see 'zones check'")
+            return False
+        self.site.gate.replace_policy(policy)
+        self._record("policy.reloaded", Outcome.DONE, "")
+        log.info(
+            "policy reloaded", zones=len(policy.zones), devices=len(policy.devices), flows=len(policy.flows)
+        )
+        return True
+
+    def _reload_revocations(self) -> bool:
+        """Whether the list changed. While it cannot be read the last good one holds; that is said once."""
+        try:
+            changed = self.site.revocations.reload_if_changed()
+        except ConfigurationInvalid as error:
+            if str(error) != self._revocations_trouble:
+                self._revocations_trouble = str(error)
+                log.error("the revocation list is wrong, the old one stays in force", reason=str(error))
+                self._record("policy.rejected", Outcome.FAILED, "the revocation list cannot be read")
+            return False
+        self._revocations_trouble = ""
+        return changed
+
+    def _recheck(self) -> None:
+        if self._server is not None:
+            self._server.recheck(self._refresh)
+
+    def _refresh(self, facts: CertificateFacts) -> CertificateFacts:
+        revoked = facts.issued_here and self.site.revocations.is_revoked(facts.serial)
+        return replace(facts, trouble="revoked") if revoked else facts
+
+    async def _keep_house(self) -> None:
+        """Every second: sums of folded refusals, the running file, and whether the disk still is."""
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            with contextlib.suppress(AuditFailed):
+                self.site.gate.flush()
+            self._write_running()
+            if self.site.broken:
+                self._broken = StorageFailed("nothing can be stored any more; start again to recover")
+                self._stop.set()
+
+    def _write_running(self) -> None:
+        server = self._server
+        if server is None:
+            return
+        failure = self.site.committer.failure
+        running = Running(
+            pid=os.getpid(),
+            time=self.site.clock.now(),
+            listeners=server.listening,
+            associations=server.live,
+            waiting=server.waiting,
+            trouble=str(failure) if failure else "",
+        )
+        with contextlib.suppress(OSError):  # a full disk must not end the server
+            write_running(self.site.home, running)
+
+    def _record(self, kind: str, outcome: Outcome, reason: str) -> None:
+        event = AuditEvent(kind=kind, outcome=outcome, who=self.site.settings.ae[0], reason=reason)
+        try:
+            self.site.gate.record(event)
+        except AuditFailed:
+            log.error("not recorded", kind=kind, reason=reason)
+
+
+_Stamp = tuple[int, int, int]
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    """What changes when a file does."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

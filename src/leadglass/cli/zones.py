@@ -1,0 +1,86 @@
+"""``zones``: check the policy, and have it explain itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from leadglass.admin.policy_files import check_file, explain_question
+from leadglass.app import local_site
+from leadglass.cli.files import home_of
+from leadglass.cli.output import Exit, JsonOption, leave, print_json, say, visible
+from leadglass.model.action import Verb
+from leadglass.model.decision import Decision, RungState
+from leadglass.policy import Checked, QuestionInvalid
+from leadglass.sitefile.finding import Severity
+
+app = typer.Typer(help="Check the policy, and ask it who may do what.", no_args_is_help=True)
+
+MARKS = {RungState.PASSED: "ok", RungState.FAILED: "NO", RungState.NOT_REACHED: "--"}
+
+File = Annotated[
+    Path | None, typer.Argument(help="A policy file; the site's own if left out.", show_default=False)
+]
+Question = Annotated[str, typer.Argument(help='Such as "ct1 find archive", "us1 store archive modality=US".')]
+
+
+@app.command()
+def check(context: typer.Context, file: File = None, as_json: JsonOption = False) -> None:  # noqa: FBT002  a flag of the command line
+    """Check a policy and run its tests. Exit 1 on errors, 4 if a test fails."""
+    home = home_of(context)
+    with local_site(home) as site:
+        checked = check_file(site.permit(Verb.STATUS), file or home.policy, site.clock.now())
+    if as_json:
+        print_json({"findings": checked.findings, "failed_tests": checked.failed_tests})
+    else:
+        for finding in checked.findings:
+            typer.echo(visible(str(finding)))
+        for failure in checked.failed_tests:
+            typer.echo(visible(str(failure)))
+    _leave_unless_good(checked)
+
+
+@app.command()
+def explain(context: typer.Context, question: Question, as_json: JsonOption = False) -> None:  # noqa: FBT002  a flag of the command line
+    """Say whether something is allowed, by which rule, or how far it comes and the narrowest fix.
+
+    Exit 3 if it is denied.
+    """
+    home = home_of(context)
+    with local_site(home) as site:
+        permit = site.permit(Verb.STATUS)
+        try:
+            decision = explain_question(permit, home.policy, question, site.clock.now())
+        except QuestionInvalid as error:
+            say(f"error: {error}")
+            leave(Exit.USAGE)
+    if as_json:
+        print_json(decision)
+    else:
+        print_decision(question, decision)
+    if not decision.allowed:
+        leave(Exit.FINDINGS)
+
+
+def print_decision(question: str, decision: Decision) -> None:
+    """The ladder, the rule and the fix."""
+    verdict = "allowed" if decision.allowed else "denied"
+    rule = f" by {decision.rule}" if decision.rule else ""
+    typer.echo(visible(f"{question}: {verdict}{rule}"))
+    for rung in decision.ladder:
+        typer.echo(visible(f"  {MARKS[rung.state]}  {rung.step.value:<10}  {rung.detail}"))
+    if decision.fix:
+        typer.echo(visible(f"  fix: {decision.fix}"))
+
+
+def _leave_unless_good(checked: Checked) -> None:
+    errors = sum(finding.severity is Severity.ERROR for finding in checked.findings)
+    if errors:
+        say(f"{errors} errors")
+        leave(Exit.ERROR)
+    if checked.failed_tests:
+        say(f"{len(checked.failed_tests)} of the policy's tests failed")
+        leave(Exit.POLICY_TESTS_FAILED)
+    say("the policy is good")
