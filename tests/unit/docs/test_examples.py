@@ -1,0 +1,65 @@
+"""What the documentation shows, the code takes."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from leadglass.cli.output import Exit
+from leadglass.model.decision import Step
+from leadglass.policy.check import check_policy
+from leadglass.policy.explain import explain
+from leadglass.policy.question import parse_question
+from leadglass.sitefile.settings import read_settings
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+NOW = datetime(2026, 11, 22, tzinfo=UTC)  # before the dates in the examples
+FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def examples(page: str, language: str) -> list[str]:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    return [body for found, body in FENCED.findall(text) if found == language]
+
+
+def test_the_policy_of_the_reference_is_sound_and_passes_its_tests() -> None:
+    (policy,) = examples("reference/policy.md", "toml")
+    checked = check_policy(policy, path="policy.toml", now=NOW)
+    assert checked.findings == ()
+    assert checked.failed_tests == ()
+
+
+def test_the_plaintext_zone_of_the_guide_is_sound_and_passes_its_tests() -> None:
+    _listener, policy = examples("how-to/old-device-in-a-plaintext-zone.md", "toml")
+    checked = check_policy("version = 1\n" + policy, path="policy.toml", now=NOW)
+    assert checked.findings == ()
+    assert checked.failed_tests == ()
+
+
+def test_an_overdue_review_reads_as_the_guide_says() -> None:
+    _listener, policy = examples("how-to/old-device-in-a-plaintext-zone.md", "toml")
+    checked = check_policy("version = 1\n" + policy, path="policy.toml", now=NOW)
+    assert checked.policy is not None
+    decision = explain(checked.policy, parse_question("us1 store modality=US at=2027-02-01"), NOW)
+    assert decision.failed is not None
+    assert "its review was due by 2027-01-31" in decision.failed.detail
+
+
+def test_the_settings_of_the_reference_are_sound() -> None:
+    (settings,) = examples("reference/leadglass-toml.md", "toml")
+    assert set(read_settings(settings, path="leadglass.toml").listeners) == {"mtls", "legacy"}
+
+
+def test_the_ladder_of_the_guide_has_every_step_in_order() -> None:
+    text = (DOCS / "how-to/read-a-refusal.md").read_text(encoding="utf-8")
+    table = text.partition("## The ladder")[2].partition("###")[0]
+    steps = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
+    assert steps[1:] == [step.value for step in Step]
+
+
+@pytest.mark.parametrize("code", Exit)
+def test_every_exit_code_is_documented(code: Exit) -> None:
+    assert f"| {code.value} |" in (DOCS / "reference/exit-codes.md").read_text(encoding="utf-8")
