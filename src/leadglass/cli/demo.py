@@ -31,8 +31,8 @@ def demo(
     """
     screen = open_screen()
     try:
-        with _stoppable(), tempfile.TemporaryDirectory(prefix="leadglass-demo-") as folder:
-            _show(screen, Path(folder), once=once)
+        with _stoppable() as stop, tempfile.TemporaryDirectory(prefix="leadglass-demo-") as folder:
+            _show(screen, Path(folder), stop, once=once)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -40,7 +40,7 @@ def demo(
     screen.say(f"The server has ended, and {folder} is gone.")
 
 
-def _show(screen: Screen, folder: Path, *, once: bool) -> None:
+def _show(screen: Screen, folder: Path, stop: _Stop, *, once: bool) -> None:
     screen.say(f"A new site in {folder}, with CA, keys, three zones and three devices ...")
     demo_site = make_demo_site(folder)
     with serving(demo_site) as server, local_site(demo_site.home) as site:
@@ -51,7 +51,9 @@ def _show(screen: Screen, folder: Path, *, once: bool) -> None:
             play = Play(demo_site, site, screen.progress)
             for scene in play.scenes():
                 screen.scene(scene)
+                stop.heed()
             screen.verified(play.verify())
+            stop.heed()
             screen.summary()
             if not once:
                 _stay(screen, demo_site, play.study, server)
@@ -68,17 +70,34 @@ def _stay(screen: Screen, site: DemoSite, study: Uid, server: subprocess.Popen[b
     screen.say("")  # the terminal wrote ^C
 
 
-@contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Whatever asks us to stop is a KeyboardInterrupt, once: cleaning up is not interrupted."""
+class _Stop:
+    """Whether somebody asked us to stop.
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
+    An exception alone is not enough: one raised inside a callback of a C library is lost.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def ask(self, _number: int, _frame: FrameType | None) -> None:
+        """The signal handler: stop at once, or at the next ``heed``."""
+        self._asked = True
         _ignore_stoppers()
         raise KeyboardInterrupt
 
-    before = {stopper: signal.signal(stopper, stop) for stopper in STOPPERS}
+    def heed(self) -> None:
+        """Stop now if it was asked for."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[_Stop]:
+    """Whatever asks us to stop is a KeyboardInterrupt, once: cleaning up is not interrupted."""
+    stop = _Stop()
+    before = {stopper: signal.signal(stopper, stop.ask) for stopper in STOPPERS}
     try:
-        yield
+        yield stop
     finally:
         for stopper, handler in before.items():
             signal.signal(stopper, handler)

@@ -63,11 +63,11 @@ def serve(
     ] = DRAIN_S,
 ) -> None:
     """Serve the site until SIGTERM or Ctrl-C."""
+    home = home_of(context)
+    read_site_settings(home)  # where there is no site, nothing is made
     configure_logs()
     keep_memory()
     allow_many_connections()
-    home = home_of(context)
-    read_site_settings(home)  # where there is no site, nothing is made
     with _lock(home):
         policy_stamp = _stamp(home.policy)
         policy, failed_tests = standing_policy(home, SystemClock())
@@ -158,6 +158,7 @@ class _Serving:
             await server.drain(self.drain_s)
             self._record("server.stopped", Outcome.DONE, str(self._broken or ""))
         finally:
+            await server.drain(0)  # however it ended: uvloop does not close over an open listener
             close()
             remove_running(self.site.home)
         if self._broken is not None:

@@ -100,7 +100,7 @@ class DicomServer:
                 acceptor.recheck(refresh(certificate) if certificate else None)
 
     async def drain(self, grace_s: float) -> None:
-        """Take no more, let requests under way finish, then end what is left."""
+        """Take no more, let requests under way finish, then end what is left; nothing is, afterwards."""
         await self._close_listeners()
         deadline_s = self._loop.time() + grace_s
         while self._acceptors and self._loop.time() < deadline_s:
@@ -110,6 +110,13 @@ class DicomServer:
             await asyncio.sleep(DRAIN_POLL_S)
         for acceptor in tuple(self._acceptors):
             acceptor.abort()
+        if self._acceptors:
+            await asyncio.sleep(DRAIN_POLL_S)  # for the A-ABORT to go out, to whoever takes it
+        for acceptor in tuple(self._acceptors):
+            if acceptor.connection is not None:
+                acceptor.connection.drop()
+        while self._acceptors:  # uvloop does not close over an open connection
+            await asyncio.sleep(0)
 
     # What acceptors tell.
 

@@ -271,6 +271,25 @@ def test_a_listener_that_is_taken_is_an_error(live: LiveSite, home: Home) -> Non
     run(scenario())
 
 
+def test_a_start_that_breaks_after_it_listens_closes_every_door(
+    live: LiveSite, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(_home: Home, _running: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(serving_commands, "write_running", bug)
+
+    async def scenario() -> None:
+        policy, _ = standing_policy(home, SystemClock())
+        with open_site(home, policy, _deliver_to(asyncio.get_running_loop())) as site:
+            with pytest.raises(ZeroDivisionError):
+                await _Serving(site, 1.0, None).run()
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", live.plain_port)
+
+    run(scenario())
+
+
 def test_one_server_a_site(home: Home) -> None:
     with _lock(home), pytest.raises(AlreadyServing, match="status"), _lock(home):
         pass

@@ -16,7 +16,7 @@ from leadglass.archive.query import ANSWERS_PER_CHUNK
 from leadglass.archive.retrieve import Retrieval, Wanted
 from leadglass.audit.read import AuditLine
 from leadglass.dataset.identifier import decode_answer, encode_identifier
-from leadglass.dataset.synthetic import SyntheticInstance
+from leadglass.dataset.synthetic import PATIENTS, Modality, SyntheticInstance, synthetic_study
 from leadglass.model.action import Verb
 from leadglass.model.errors import MoveDestinationUnknown, OutOfResources
 from leadglass.model.event import Outcome
@@ -404,6 +404,23 @@ def test_a_get_whose_receiver_vanishes_is_recorded(tmp_path: Path) -> None:
             while not lines:
                 lines = await rig.audit("retrieval.sent")
             assert (lines[0].event.outcome, lines[0].event.count) == (Outcome.FAILED, 3)
+
+    run(scenario())
+
+
+def test_a_receiver_that_takes_nothing_keeps_no_server_up(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        [image] = synthetic_study(9, Modality.CT, PATIENTS[0], instances=1, rows=4096, columns=4096)
+        async with full(tmp_path, [image]) as rig:
+            peer = await rig.raw("WS1", GET, received=[CT_IMAGE])
+            study = study_of(ct_images(1, 9)[0])  # the same one
+            key = encode_identifier(Level.STUDY, [("StudyInstanceUID", study)], EXPLICIT)
+            await peer.send(1, c.CGetRq(1, STUDY_ROOT_GET), key)
+            connection = rig.acceptors[0].conversation.connection
+            await until(lambda: not connection._can_write.is_set())
+            await rig.server.drain(0)
+            assert rig.acceptors == []
+            peer.close()
 
     run(scenario())
 
