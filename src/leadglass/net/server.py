@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 BACKLOG = 512
 DRAIN_POLL_S = 0.02
+GONE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,12 @@ class DicomServer:
             acceptor.abort()
         if self._acceptors:
             await asyncio.sleep(DRAIN_POLL_S)  # for the A-ABORT to go out, to whoever takes it
-        for acceptor in tuple(self._acceptors):
-            if acceptor.connection is not None:
-                acceptor.connection.drop()
-        while self._acceptors:  # uvloop does not close over an open connection
-            await asyncio.sleep(0)
+        gone_by_s = self._loop.time() + GONE_S
+        while self._acceptors and self._loop.time() < gone_by_s:  # uvloop does not close over an open one
+            for acceptor in tuple(self._acceptors):
+                if acceptor.connection is not None:
+                    acceptor.connection.drop()
+            await asyncio.sleep(DRAIN_POLL_S)
 
     # What acceptors tell.
 
