@@ -12,7 +12,7 @@ import pytest
 from leadglass.identity.peers import ServerName, TlsFailed
 from leadglass.model.action import Verb
 from leadglass.model.errors import PeerProtocolError
-from leadglass.net.connection import Connection, Deadlines, DeadlineSweeper
+from leadglass.net.connection import MAX_UNHEARD_BYTES, Connection, Deadlines, DeadlineSweeper
 from leadglass.protocol.association import Association, Role
 from leadglass.protocol.codec import encode
 from leadglass.protocol.commands import CEchoRq
@@ -37,6 +37,7 @@ class Wire(asyncio.Transport):
         self.sent = bytearray()
         self.told: list[str] = []
         self.ended = ""
+        self.waiting_bytes = 0
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self.peername if name == "peername" else default
@@ -56,6 +57,9 @@ class Wire(asyncio.Transport):
 
     def abort(self) -> None:
         self.ended = "aborted"
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting_bytes
 
     def pause_reading(self) -> None:
         self.told.append("pause")
@@ -370,6 +374,37 @@ class TestPressure:
             setup.connection.close()
             setup.connection.pause_reading()
             assert setup.wire.told == ["pause", "resume"]
+
+        run(scenario())
+
+    def test_who_takes_no_answers_is_not_listened_to(self) -> None:
+        async def scenario() -> None:
+            setup = Setup().associated()
+            setup.connection.pause_writing()
+            setup.wire.waiting_bytes = MAX_UNHEARD_BYTES
+            setup.connection.data_received(ECHO)
+            assert setup.wire.told == []
+            setup.wire.waiting_bytes += 1
+            setup.connection.data_received(ECHO)
+            assert setup.wire.told == ["pause"]
+            setup.connection.pause_reading()
+            setup.connection.resume_reading()
+            assert setup.wire.told == ["pause"] * 3
+            setup.connection.resume_writing()
+            setup.connection.resume_writing()
+            assert setup.wire.told == [*["pause"] * 3, "resume"]
+
+        run(scenario())
+
+    def test_who_takes_nothing_for_too_long_is_aborted(self) -> None:
+        async def scenario() -> None:
+            setup = Setup().associated()
+            setup.connection.pause_writing()
+            setup.after_s(599)
+            assert setup.wire.ended == ""
+            setup.after_s(601)
+            assert setup.wire.ended == "closed"
+            assert setup.listener.told[-1] == "it does not take what is sent to it"
 
         run(scenario())
 

@@ -108,6 +108,25 @@ def test_a_certificate_of_one_device_with_the_title_of_another_is_refused(
     run(scenario())
 
 
+def test_a_caller_of_a_tls_listener_without_tls_is_refused_though_nothing_can_be_recorded(
+    tmp_path: Path, tls_site: Site
+) -> None:
+    async def scenario() -> None:
+        sessions = tls_site.server
+        async with net_rig(tmp_path / "a", policy_text=TLS_POLICY, server_tls=sessions.session) as rig:
+            port = int(rig.server.listening["tls"].rpartition(":")[2])
+            rig.archive.committer.stop()
+            peer = await RawPeer.connect(port)
+            peer.write(bytes([1]) + bytes(99))
+            await peer.closed()
+            peer.close()
+            plain = await RawPeer.connect(rig.port)
+            await until(lambda: rig.server.waiting == 1)
+            plain.close()
+
+    run(scenario())
+
+
 def test_a_certificate_of_another_ca_is_refused_and_recorded(
     tmp_path: Path, tls_site: Site, other_site: Site
 ) -> None:
