@@ -57,7 +57,7 @@ fmt: $(INSTALLED) ## format, and fix what can be fixed
 	$(BIN)/ruff check --fix $(SOURCES)
 
 lock: ## renew requirements.lock (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header \
+	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-header --no-strip-extras \
 		--python-version 3.11 --upgrade --quiet --output-file requirements.lock
 
 peers: ## install DCMTK and Orthanc, the peers of the tests, or say how
