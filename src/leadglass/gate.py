@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from leadglass.audit.coalesce import DenialCoalescer
-from leadglass.model.action import Action, Verb
+from leadglass.model.action import SITE_VERBS, Action, Verb
 from leadglass.model.caller import Archive, Caller, LocalAdministrator, Peer, Person, Transport
 from leadglass.model.clock import Clock
 from leadglass.model.decision import Decision, Rung, RungState, Step
@@ -273,11 +273,7 @@ def _summary(decision: Decision) -> str:
 
 def _kind(action: Action) -> str:
     """The audit kind of an operation; see ``audit.kinds``."""
-    match action.verb:
-        case Verb.STATUS | Verb.MANAGE | Verb.AUDIT | Verb.CHECK | Verb.OPERATE:
-            return f"site.{action.verb}"
-        case _:
-            return f"operation.{action.verb}"
+    return f"site.{action.verb}" if action.verb in SITE_VERBS else f"operation.{action.verb}"
 
 
 def _event(

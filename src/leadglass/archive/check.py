@@ -143,7 +143,7 @@ class Checker:
     ) -> None:
         """Every object the index names; then what only one of index and trail knows of."""
         counts = self._index.counts(permit)
-        total = counts.instances + counts.quarantined
+        total = counts.instances + counts.quarantined + counts.binned
         not_seen = dict(recorded or {})
         unrecorded: dict[Uid, Uid] = {}
         for held in self._index.inventory(permit):

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Engine, Table, func, null, select, union_all
+from sqlalchemy import Connection, Engine, Table, func, literal, null, select, union_all
 
 from leadglass.index.engine import reading
 from leadglass.index.entries import Conflict
 from leadglass.index.failures import database_failures
-from leadglass.index.schema import instance, patient, quarantine, series, study
-from leadglass.index.stored_row import INSTANCE_COLUMNS, QUARANTINE_COLUMNS, stored_instance
+from leadglass.index.schema import binned, instance, patient, quarantine, series, study
+from leadglass.index.stored_row import BINNED_COLUMNS, INSTANCE_COLUMNS, QUARANTINE_COLUMNS, stored_instance
 from leadglass.index.verbs import MAY_COUNT, MAY_INVENTORY, require
 from leadglass.model.instance import StoredInstance
 from leadglass.model.permit import Permit
@@ -22,21 +22,28 @@ ROWS_AT_ONCE: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One stored object; ``quarantined`` is why it is not served, ``None`` for one that is."""
+    """One stored object and who sent it.
+
+    ``quarantined`` is why it is not served, ``None`` for one that is; a ``binned`` one is deleted, and
+    not erased yet.
+    """
 
     stored: StoredInstance
     quarantined: Conflict | None
+    binned: bool
+    received_from: str
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much there is. ``size_bytes`` is of the data sets, quarantined ones included."""
+    """How much there is. ``size_bytes`` is of the data sets, quarantined and binned ones included."""
 
     patients: int
     studies: int
     series: int
     instances: int
     quarantined: int
+    binned: int
     size_bytes: int
 
 
@@ -51,13 +58,20 @@ def inventory(engine: Engine, permit: Permit) -> Iterator[Held]:
 
 
 def _inventory(engine: Engine) -> Iterator[Held]:
-    served = select(*INSTANCE_COLUMNS, null().label("reason")).select_from(instance.join(series).join(study))
-    held_back = select(*QUARANTINE_COLUMNS, quarantine.c.reason)
-    both = union_all(served, held_back).order_by("segment", "offset")
+    served = select(
+        *INSTANCE_COLUMNS, instance.c.received_from, null().label("reason"), literal(0).label("binned")
+    ).select_from(instance.join(series).join(study))
+    held_back = select(*QUARANTINE_COLUMNS, quarantine.c.received_from, quarantine.c.reason, literal(0))
+    deleted = select(*BINNED_COLUMNS, binned.c.received_from, null(), literal(1))
+    every = union_all(served, held_back, deleted).order_by("segment", "offset")
     with database_failures(), reading(engine).connect() as connection:
-        for row in connection.execution_options(yield_per=ROWS_AT_ONCE).execute(both):
-            reason = row.reason
-            yield Held(stored_instance(row, frozenset()), None if reason is None else Conflict[reason])
+        for row in connection.execution_options(yield_per=ROWS_AT_ONCE).execute(every):
+            yield Held(
+                stored_instance(row, frozenset()),
+                None if row.reason is None else Conflict[row.reason],
+                bool(row.binned),
+                row.received_from,
+            )
 
 
 def counts(engine: Engine, permit: Permit) -> Counts:
@@ -76,6 +90,7 @@ def counts(engine: Engine, permit: Permit) -> Counts:
         series=rows[series.name],
         instances=rows[instance.name],
         quarantined=rows[quarantine.name],
+        binned=rows[binned.name],
         size_bytes=size_bytes,
     )
 
@@ -113,8 +128,8 @@ def damage(engine: Engine, permit: Permit) -> list[str]:
     return found
 
 
-_WITH_BYTES: Final = (instance, quarantine)
-_COUNTED: Final = (patient, study, series, instance, quarantine)
+_WITH_BYTES: Final = (instance, quarantine, binned)
+_COUNTED: Final = (patient, study, series, instance, quarantine, binned)
 
 
 def _rows_of(connection: Connection, table: Table) -> int:

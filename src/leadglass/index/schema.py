@@ -144,3 +144,80 @@ quarantine: Final = Table(
     Index("quarantine_uid", "sop_instance"),
     Index("quarantine_location", "segment", "offset", "length"),
 )
+
+# An instance that was deleted and not yet erased. ``attributes`` is all that its levels held, so that it
+# can be put back as it came.
+binned: Final = Table(
+    "binned",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("sop_instance", Text, nullable=False),
+    Column("sop_class", Text, nullable=False),
+    Column("study_uid", Text, nullable=False),
+    Column("series_uid", Text, nullable=False),
+    Column("modality", Text, nullable=False),
+    Column("transfer_syntax", Text, nullable=False),
+    Column("object_id", LargeBinary, nullable=False),
+    Column("segment", Text, nullable=False),
+    Column("offset", Integer, nullable=False),
+    Column("length", Integer, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("received_at_us", Integer, nullable=False),
+    Column("received_from", Text, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("attributes", Text, nullable=False),
+    Column("deleted_at_us", Integer, nullable=False),
+    Column("deleted_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("erase_at_us", Integer, nullable=False),
+    Index("binned_uid", "sop_instance"),
+    Index("binned_study", "study_uid"),
+    Index("binned_erase", "erase_at_us"),
+    Index("binned_location", "segment", "offset", "length"),
+)
+
+# An object whose key is to be destroyed: the row goes when that is durable, so that an erasure that was
+# broken off is finished at the next start.
+erasure: Final = Table(
+    "erasure",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("object_id", LargeBinary, nullable=False),
+    Column("sop_instance", Text, nullable=False),
+    Column("study_uid", Text, nullable=False),
+    Column("segment", Text, nullable=False),
+    Column("offset", Integer, nullable=False),
+    Column("length", Integer, nullable=False),
+    Index("erasure_location", "segment", "offset", "length"),
+)
+
+# A legal hold. By UID, not by row: it outlasts the study's rows.
+study_hold: Final = Table(
+    "study_hold",
+    METADATA,
+    Column("study_uid", Text, primary_key=True),
+    Column("placed_at_us", Integer, nullable=False),
+    Column("placed_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+# An object that did not read back as it was received.
+damaged: Final = Table(
+    "damaged",
+    METADATA,
+    Column("object_id", LargeBinary, primary_key=True),
+    Column("sop_instance", Text, nullable=False),
+    Column("study_uid", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("found_at_us", Integer, nullable=False),
+)
+
+# How far work that takes hours has come, by its name; JSON of its own.
+progress: Final = Table(
+    "progress",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("updated_at_us", Integer, nullable=False),
+)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Column, Row, Table
 
-from leadglass.index.schema import instance, quarantine, series, study
+from leadglass.index.schema import binned, instance, quarantine, series, study
 from leadglass.model.instance import Location, StoredInstance
 from leadglass.model.names import Uid
 
@@ -25,15 +25,16 @@ INSTANCE_COLUMNS: Final = (
     series.c.modality,
     *_object_columns(instance),
 )
-QUARANTINE_COLUMNS: Final = (
-    quarantine.c.sop_class,
-    quarantine.c.sop_instance,
-    quarantine.c.study_uid,
-    quarantine.c.series_uid,
-    quarantine.c.transfer_syntax,
-    quarantine.c.modality,
-    *_object_columns(quarantine),
-)
+
+
+def _apart_columns(table: Table) -> tuple[Column[Any], ...]:
+    """The same of an object that is kept apart from the levels above it."""
+    names = ("sop_class", "sop_instance", "study_uid", "series_uid", "transfer_syntax", "modality")
+    return (*(table.c[name] for name in names), *_object_columns(table))
+
+
+QUARANTINE_COLUMNS: Final = _apart_columns(quarantine)
+BINNED_COLUMNS: Final = _apart_columns(binned)
 
 
 def stored_instance(row: Row[Any], labels: frozenset[str]) -> StoredInstance:

@@ -29,6 +29,9 @@ class Verb(StrEnum):
     MANAGE = "manage"
     AUDIT = "audit"
     CHECK = "check"
+    DELETE = "delete"  # to the bin, out of it, holds
+    KEYS = "keys"  # the site key: rotate, export
+    BACKUP = "backup"
     OPERATE = "operate"  # the server's own housekeeping: start, stop, reload, recover
 
 
@@ -36,7 +39,18 @@ MACHINE_VERBS = frozenset(
     {Verb.ECHO, Verb.STORE, Verb.FIND, Verb.GET, Verb.MOVE, Verb.WORKLIST, Verb.MPPS, Verb.COMMIT}
 )
 PERSON_VERBS = frozenset({Verb.LIST, Verb.VIEW})
-SITE_VERBS = frozenset({Verb.STATUS, Verb.MANAGE, Verb.AUDIT, Verb.CHECK, Verb.OPERATE})
+SITE_VERBS = frozenset(
+    {
+        Verb.STATUS,
+        Verb.MANAGE,
+        Verb.AUDIT,
+        Verb.CHECK,
+        Verb.DELETE,
+        Verb.KEYS,
+        Verb.BACKUP,
+        Verb.OPERATE,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
