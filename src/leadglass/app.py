@@ -48,7 +48,7 @@ from leadglass.net.delivery import Delivery
 from leadglass.net.server import DicomServer, ServerOptions
 from leadglass.net.services import Services
 from leadglass.net.slots import SlotLimits
-from leadglass.policy import Expectation, FailedTest, check_policy, load_policy
+from leadglass.policy import Expectation, FailedTest, check_policy, load_policy, newly_failed
 from leadglass.policy.model import Device
 from leadglass.policy.policy import Policy
 from leadglass.protocol.limits import Limits
@@ -160,6 +160,22 @@ def standing_policy(home: Home, clock: Clock) -> tuple[Policy, tuple[FailedTest,
         test.expects is Expectation.ALLOW and test.decision is not None for test in checked.failed_tests
     )
     if checked.policy is None or not too_little:
+        return load_policy(text, path=str(home.policy), now=now), ()
+    return checked.policy, checked.failed_tests
+
+
+def changed_policy(home: Home, clock: Clock, standing: Policy) -> tuple[Policy, tuple[FailedTest, ...]]:
+    """``policy.toml`` as somebody changed it, to take the place of ``standing``; and tests that fail anyway.
+
+    Those fail under ``standing`` too, because a date has passed: a change, a revocation say, does not
+    wait until somebody has mended them.
+
+    Raises:
+        ConfigurationInvalid: it is missing or wrong; PolicyInvalid has every finding.
+    """
+    text, now = _read_text(home.policy), clock.now()
+    checked = check_policy(text, path=str(home.policy), now=now)
+    if checked.policy is None or newly_failed(checked.failed_tests, standing, now):
         return load_policy(text, path=str(home.policy), now=now), ()
     return checked.policy, checked.failed_tests
 

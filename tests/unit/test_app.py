@@ -12,6 +12,7 @@ from leadglass.app import (
     Home,
     _client_tls,
     build_server,
+    changed_policy,
     checker_of,
     local_site,
     open_site,
@@ -79,6 +80,20 @@ class TestPolicy:
         assert [(test.text, test.expects) for test in failed] == [("ct1 store archive", Expectation.ALLOW)]
         with pytest.raises(PolicyInvalid):
             read_site_policy(home, AFTER)
+
+    def test_a_change_is_not_refused_for_a_test_that_failed_before_it(self, home: Home) -> None:
+        standing, _ = standing_policy(with_policy(home, FLOWS + ALLOW + DENY), AFTER)
+        with_policy(home, FLOWS.replace('ae = ["CT1"]', 'ae = ["CT1", "CT1B"]') + ALLOW + DENY)
+        policy, failed = changed_policy(home, AFTER, standing)
+        assert policy.devices["ct1"].ae == ("CT1", "CT1B")
+        assert [test.text for test in failed] == ["ct1 store archive"]
+
+    def test_a_change_that_breaks_a_test_is_refused(self, home: Home) -> None:
+        standing, _ = standing_policy(with_policy(home, FLOWS + ALLOW + DENY), BEFORE)
+        for text in (FLOWS.replace('"store"', '"echo"') + ALLOW, FLOWS + WRONG_DENY, FLOWS + "7\n"):
+            with_policy(home, text)
+            with pytest.raises(ConfigurationInvalid):
+                changed_policy(home, BEFORE, standing)
 
     def test_a_policy_that_lets_in_what_it_should_not_is_refused(self, home: Home) -> None:
         for text in (FLOWS + WRONG_DENY, FLOWS + ALLOW + WRONG_DENY):

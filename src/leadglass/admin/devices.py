@@ -17,6 +17,7 @@ from leadglass.admin.policy_files import (
     PolicyTestsFailed,
     changing_policy,
     draft_policy,
+    draft_restriction,
 )
 from leadglass.identity.authority import IssuedDevice, Registered, pkcs12_of
 from leadglass.identity.certificates import DEVICE_LIFETIME, check_device_name, parse_fingerprint
@@ -171,7 +172,8 @@ def revoke_device(permit: Permit, desk: Desk, name: str) -> DeviceRevoked:
     try:
         with changing_policy(desk.policy_path) as (text, write):
             now = desk.authority.clock.now()
-            draft, removed = _revocation_draft(desk, policy_text.with_revoked(text, name, now.date()), name)
+            revoked = policy_text.with_revoked(text, name, now.date())
+            draft, removed = _revocation_draft(desk, text, revoked, name)
             write(draft)
     except ConfigurationInvalid:
         if serials:
@@ -289,19 +291,18 @@ def _check_credential(policy: Policy, request: DeviceRequest) -> None:
         raise ConfigurationInvalid(f"zone {request.zone} is plaintext: its devices have no certificates")
 
 
-def _revocation_draft(desk: Desk, text: str, name: str) -> tuple[PolicyDraft, tuple[str, ...]]:
+def _revocation_draft(desk: Desk, before: str, text: str, name: str) -> tuple[PolicyDraft, tuple[str, ...]]:
     now = desk.authority.clock.now()
     try:
-        return draft_policy(desk.policy_path, text, now), ()
+        return draft_restriction(desk.policy_path, before, text, now), ()
     except PolicyTestsFailed as refused:
         wanted = tuple(
             test.text
             for test in refused.failed
             if test.expects is Expectation.ALLOW and name in test.text.split()
         )
-    return draft_policy(
-        desk.policy_path, policy_text.without_allow_tests(text, frozenset(wanted)), now
-    ), wanted
+    without = policy_text.without_allow_tests(text, frozenset(wanted))
+    return draft_restriction(desk.policy_path, before, without, now), wanted
 
 
 def _described(request: DeviceRequest, issued: IssuedDevice | None) -> str:

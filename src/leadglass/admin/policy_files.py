@@ -23,6 +23,7 @@ from leadglass.policy import (
     check_policy,
     explain,
     load_policy,
+    newly_failed,
     parse_question,
 )
 
@@ -86,12 +87,31 @@ def draft_policy(path: Path, text: str, now: datetime) -> PolicyDraft:
         PolicyInvalid: it has errors.
         PolicyTestsFailed: its tests refuse it.
     """
+    policy, failed = _tested(path, text, now)
+    if failed:
+        raise PolicyTestsFailed(failed)
+    return PolicyDraft(text, policy)
+
+
+def draft_restriction(path: Path, before: str, text: str, now: datetime) -> PolicyDraft:
+    """The same of a change that only shuts out: tests that failed before it do not stop it.
+
+    Raises:
+        As ``draft_policy``.
+    """
+    policy, failed = _tested(path, text, now)
+    standing = check_policy(before, path=str(path), now=now).policy
+    against = failed if standing is None else newly_failed(failed, standing, now)
+    if against:
+        raise PolicyTestsFailed(against)
+    return PolicyDraft(text, policy)
+
+
+def _tested(path: Path, text: str, now: datetime) -> tuple[Policy, tuple[FailedTest, ...]]:
     checked = check_policy(text, path=str(path), now=now)
     if checked.policy is None:
         raise PolicyInvalid(checked.findings)
-    if checked.failed_tests:
-        raise PolicyTestsFailed(checked.failed_tests)
-    return PolicyDraft(text, checked.policy)
+    return checked.policy, checked.failed_tests
 
 
 @contextmanager

@@ -21,8 +21,8 @@ from leadglass.app import (
     Home,
     Site,
     build_server,
+    changed_policy,
     open_site,
-    read_site_policy,
     read_site_settings,
     standing_policy,
 )
@@ -47,6 +47,7 @@ from leadglass.model.errors import (
 )
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.net.server import DicomServer
+from leadglass.policy import FailedTest
 
 WATCH_S = 0.25
 HOUSEKEEPING_S = 1.0
@@ -71,8 +72,7 @@ def serve(
     with _lock(home):
         policy_stamp = _stamp(home.policy)
         policy, failed_tests = standing_policy(home, SystemClock())
-        for test in failed_tests:
-            log.warning("the policy gives less than its tests say", test=str(test))
+        _warn_of(failed_tests)
         loop = uvloop.new_event_loop()
         loop.set_exception_handler(log_broken_callback)
         with (
@@ -189,11 +189,12 @@ class _Serving:
     def _reload_policy(self) -> bool:
         """Whether another policy is in force. A wrong one is not: never none, nor a half-read one."""
         try:
-            policy = read_site_policy(self.site.home, self.site.clock)
+            policy, failed = changed_policy(self.site.home, self.site.clock, self.site.gate.policy)
         except ConfigurationInvalid as error:
             log.error("the changed policy is wrong, the old one stays in force", reason=str(error))
             self._record("policy.rejected", Outcome.FAILED, "the changed file is wrong; see 'zones check'")
             return False
+        _warn_of(failed)
         self.site.gate.replace_policy(policy)
         self._record("policy.reloaded", Outcome.DONE, "")
         log.info(
@@ -255,6 +256,11 @@ class _Serving:
             self.site.gate.record(event)
         except AuditFailed:
             log.error("not recorded", kind=kind, reason=reason)
+
+
+def _warn_of(failed_tests: Sequence[FailedTest]) -> None:
+    for test in failed_tests:
+        log.warning("the policy gives less than its tests say", test=str(test))
 
 
 _Stamp = tuple[int, int, int]

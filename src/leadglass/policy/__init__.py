@@ -21,7 +21,7 @@ from leadglass.policy.model import (
 from leadglass.policy.policy import Policy
 from leadglass.policy.question import Question, QuestionInvalid, parse_question
 from leadglass.policy.template import TemplateZone, render_policy
-from leadglass.policy.tests import FailedTest
+from leadglass.policy.tests import FailedTest, newly_failed
 
 __all__ = [
     "Admission",
@@ -45,6 +45,7 @@ __all__ = [
     "explain",
     "identify",
     "load_policy",
+    "newly_failed",
     "parse_question",
     "render_policy",
 ]

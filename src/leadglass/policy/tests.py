@@ -33,6 +33,20 @@ def run_tests(policy: Policy, now: datetime) -> tuple[FailedTest, ...]:
     return tuple(failure for failure in results if failure is not None)
 
 
+def newly_failed(failed: tuple[FailedTest, ...], standing: Policy, now: datetime) -> tuple[FailedTest, ...]:
+    """Of the tests that a changed policy fails, those that speak against the change.
+
+    One that wants something let in, and failed in the policy in force, does not: a date has passed.
+    Otherwise no device could be shut out until somebody had mended that test.
+    """
+    failed_before = {test.text for test in run_tests(standing, now) if _wants_in(test)}
+    return tuple(test for test in failed if not (_wants_in(test) and test.text in failed_before))
+
+
+def _wants_in(test: FailedTest) -> bool:
+    return test.expects is Expectation.ALLOW and test.decision is not None
+
+
 def _run(policy: Policy, test: PolicyTest, now: datetime) -> FailedTest | None:
     try:
         decision = explain(policy, parse_question(test.text), now)

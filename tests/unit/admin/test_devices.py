@@ -28,7 +28,7 @@ from leadglass.identity.certificates import device_of
 from leadglass.identity.revocation import Revocations
 from leadglass.model.action import Verb
 from leadglass.model.errors import ConfigurationInvalid, NotPermitted
-from leadglass.policy import Policy, PolicyInvalid, explain, load_policy, parse_question
+from leadglass.policy import Policy, PolicyInvalid, check_policy, explain, load_policy, parse_question
 from tests.support.admin_desk import HandClock, Notebook, permit_to
 
 MANAGE, STATUS = permit_to(Verb.MANAGE), permit_to(Verb.STATUS)
@@ -259,6 +259,31 @@ def test_revocation_takes_out_the_tests_that_want_the_device_in(desk: Desk, tmp_
     assert revoked.removed_tests == ("ct1 store archive",)
     assert [test.text for test in _policy(desk).tests] == ["ct2 store archive", "internet echo archive"]
     assert _policy(desk).devices["ct1"].revoked is not None
+
+
+def test_a_test_whose_date_has_passed_keeps_no_device_in(
+    desk: Desk, tmp_path: Path, clock: HandClock
+) -> None:
+    add_device(MANAGE, desk, CT1, tmp_path / "ct1")
+    add_device(MANAGE, desk, US1, None)
+    past = clock.at.date() + timedelta(days=1)
+    flow = f'[flows]\nold = {{ from = ["ct1"], to = "archive", can = ["find"], expires = {past} }}\n'
+    text = desk.policy_path.read_text().replace("[flows]\n", flow)
+    desk.policy_path.write_text(text.replace("allow = []", 'allow = ["ct1 find archive"]'))
+    clock.at += timedelta(days=3)
+    revoke_device(MANAGE, desk, "us1")
+    checked = check_policy(desk.policy_path.read_text(), path="policy.toml", now=clock.at)
+    assert checked.policy is not None
+    assert checked.policy.devices["us1"].revoked == clock.at.date()
+
+
+def test_a_revocation_is_refused_where_it_would_let_somebody_in(desk: Desk, tmp_path: Path) -> None:
+    add_device(MANAGE, desk, CT1, tmp_path / "ct1")
+    add_device(MANAGE, desk, replace(CT1, name="ct2", ae=("CT2",)), tmp_path / "ct2")
+    text = desk.policy_path.read_text()
+    desk.policy_path.write_text(text.replace("deny = [", 'deny = ["ct2 store archive", '))
+    with pytest.raises(PolicyTestsFailed):
+        revoke_device(MANAGE, desk, "ct1")
 
 
 def test_broken_policy_does_not_save_the_certificates(desk: Desk, tmp_path: Path, notebook: Notebook) -> None:
