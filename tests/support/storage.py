@@ -118,6 +118,9 @@ class FailingDisk:
     synced_in_vain: set[int] = field(default_factory=set)
     posix: PosixFileSystem = field(default_factory=PosixFileSystem)
 
+    def open_direct(self, descriptor: int) -> int | None:
+        return None
+
     def pwritev(self, descriptor: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         self._call(Call.PWRITEV)
         content = b"".join(buffers)

@@ -12,6 +12,7 @@ from leadglass.model.clock import Clock
 from leadglass.model.errors import LocalProtocolError, StorageFailed
 from leadglass.model.instance import Location
 from leadglass.model.permit import Permit
+from leadglass.storage.blocks import BlockWriter, Staging
 from leadglass.storage.descriptors import DescriptorCache
 from leadglass.storage.directory import SEGMENT, SegmentDirectory, SegmentInfo, unreadable
 from leadglass.storage.filesystem import FileSystem, write_all
@@ -42,21 +43,34 @@ class _Tail:
     segment: str
     descriptor: int
     size_bytes: int
+    direct: int | None = None
+    blocks: BlockWriter | None = None
+
+    def close(self) -> None:
+        """Let go of the file, without the zeros that fill its last block."""
+        with contextlib.suppress(OSError):  # all that was acknowledged is synced
+            if self.blocks is not None:
+                os.ftruncate(self.descriptor, self.size_bytes)
+        for descriptor in (self.descriptor, self.direct):
+            if descriptor is not None:
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
-    """A batch in the page cache; implements ``PendingAppend``."""
+class _Placed:
+    """A batch that has its place and is not written yet; implements ``PendingAppend``."""
 
     locations: Sequence[Location]
     tail: _Tail
-    end: int
-    sync: Callable[[_Tail], None]
+    batch: Sequence[SealedObject]
+    write: Callable[[_Tail, Sequence[SealedObject]], None]
 
     def finish(self) -> None:
         """As ``PendingAppend.finish``."""
-        self.sync(self.tail)
-        self.tail.size_bytes = self.end
+        self.write(self.tail, self.batch)
+        last = self.locations[-1]
+        self.tail.size_bytes = last.offset + last.length
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +113,7 @@ class LocalSegmentStore:
         self._health = Health()
         self._readable = DescriptorCache(self._directory.open_for_reading, limits.open_segments)
         self._tail: _Tail | None = None
+        self._staging = Staging()
 
     @property
     def state(self) -> StoreState:
@@ -118,13 +133,12 @@ class LocalSegmentStore:
             return _Nothing()
         self._health.require()
         tail = self._tail_for(sum(item.length for item in batch))
-        self._write(tail, [buffer for item in batch for buffer in item.buffers])
         locations = []
         end = tail.size_bytes
         for item in batch:
             locations.append(Location(tail.segment, end, item.length))
             end += item.length
-        return _Written(locations, tail, end, self._sync)
+        return _Placed(locations, tail, batch, self._write)
 
     def begin_large(self, permit: Permit, object_id: bytes) -> LargeObject:
         """As ``SegmentStore.begin_large``."""
@@ -207,17 +221,29 @@ class LocalSegmentStore:
             descriptor = self._directory.create(segment + SEGMENT)
         except OSError as error:
             raise StorageFailed(f"cannot make a segment: {error.strerror}") from error
-        self._tail = _Tail(segment, descriptor, 0)
+        tail = self._tail = _Tail(segment, descriptor, 0)
+        tail.direct = self._filesystem.open_direct(descriptor)
+        if tail.direct is not None:
+            tail.blocks = BlockWriter(self._filesystem, descriptor, tail.direct, self._staging)
         self._sync_directory()
-        return self._tail
+        return tail
 
-    def _write(self, tail: _Tail, buffers: Sequence[bytes]) -> None:
+    def _write(self, tail: _Tail, batch: Sequence[SealedObject]) -> None:
+        """Write a batch behind all that counts, and make it durable."""
+        self._health.require()
+        buffers = [buffer for item in batch for buffer in item.buffers]
         try:
-            write_all(self._filesystem, tail.descriptor, buffers, tail.size_bytes)
+            if tail.blocks is None:
+                write_all(self._filesystem, tail.descriptor, buffers, tail.size_bytes)
+            else:
+                tail.blocks.write(buffers)
         except OSError as error:
             self._take_back(tail)
             reason = f"cannot append to segments/{tail.segment}.seg: {error.strerror or error}"
             raise StorageFailed(reason) from error
+        self._sync(tail)
+        if tail.blocks is not None:
+            tail.blocks.keep()
 
     def _sync(self, tail: _Tail) -> None:
         try:
@@ -238,8 +264,7 @@ class LocalSegmentStore:
 
     def _retire(self) -> None:
         if self._tail is not None:
-            with contextlib.suppress(OSError):  # all that was acknowledged is synced
-                os.close(self._tail.descriptor)
+            self._tail.close()
             self._tail = None
 
     def _cut(self, segment: str, descriptor: int, keep_bytes: int) -> None:

@@ -29,11 +29,12 @@ class _MemoryAppend:
 
     locations: Sequence[Location]
     content: bytearray
-    added: bytes
+    batch: Sequence[SealedObject]
 
     def finish(self) -> None:
         """As ``PendingAppend.finish``."""
-        self.content.extend(self.added)
+        for item in self.batch:
+            self.content.extend(b"".join(item.buffers))
 
 
 class MemorySegmentStore:
@@ -71,7 +72,7 @@ class MemorySegmentStore:
         """As ``SegmentStore.begin_append``."""
         require_permit(permit)
         if not batch:
-            return _MemoryAppend((), bytearray(), b"")
+            return _MemoryAppend((), bytearray(), ())
         length = sum(item.length for item in batch)
         segment = self._tail
         if segment is None or len(self._segments[segment]) + length > self._segment_bytes:
@@ -83,9 +84,7 @@ class MemorySegmentStore:
         for item in batch:
             locations.append(Location(segment, end, item.length))
             end += item.length
-        return _MemoryAppend(
-            locations, content, b"".join(buffer for item in batch for buffer in item.buffers)
-        )
+        return _MemoryAppend(locations, content, batch)
 
     def begin_large(self, permit: Permit, object_id: bytes) -> LargeObject:
         """As ``SegmentStore.begin_large``, but it is all in memory."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from leadglass.model.errors import IntegrityBroken
 from leadglass.model.instance import Location
+from leadglass.storage.blocks import BLOCK_BYTES
 from leadglass.storage.keys import KeyProvider
 from leadglass.storage.record import (
     HEADER_BYTES,
@@ -118,7 +119,8 @@ def verify_record(read_at: ReadAt, location: Location, object_id: bytes, keys: K
 def walk(read_at: ReadAt, segment: str, size_bytes: int) -> Iterator[ScannedRecord | TornTail]:
     """The records of a segment in order, by their headers; needs no key.
 
-    A TornTail comes last, and only if the segment does not end with a whole record.
+    A TornTail comes last, and only if the segment does not end with a whole record, or with the zeros
+    that fill the last block of a segment that is being written.
 
     Raises:
         IntegrityBroken: the disk does not give the segment's bytes; that is no torn tail.
@@ -129,7 +131,8 @@ def walk(read_at: ReadAt, segment: str, size_bytes: int) -> Iterator[ScannedReco
         try:
             header = decode_header(raw, Location(segment, offset, 0))
         except IntegrityBroken:
-            yield TornTail(offset)
+            if not _is_filling(read_at, segment, offset, size_bytes):
+                yield TornTail(offset)
             return
         location = Location(segment, offset, header.shape.record_bytes)
         if offset + location.length > size_bytes:
@@ -137,3 +140,9 @@ def walk(read_at: ReadAt, segment: str, size_bytes: int) -> Iterator[ScannedReco
             return
         yield ScannedRecord(header.shape.object_id, location, header.shape.plaintext_bytes)
         offset += location.length
+
+
+def _is_filling(read_at: ReadAt, segment: str, offset: int, size_bytes: int) -> bool:
+    """Whether a segment ends with what a ``BlockWriter`` fills its last block with."""
+    rest_bytes = size_bytes - offset
+    return rest_bytes < BLOCK_BYTES and not any(read_at(segment, offset, rest_bytes))

@@ -20,14 +20,14 @@ from leadglass.storage.seal import SealedObject
 
 
 class PendingAppend(Protocol):
-    """A batch that is written and not yet durable. ``locations`` say where each object will lie."""
+    """A batch that is not stored yet. ``locations`` say where each object will lie."""
 
     @property
     def locations(self) -> Sequence[Location]:
         """In the order of the batch."""
 
     def finish(self) -> None:
-        """Make the batch durable. Called once, from any thread, before the next append begins.
+        """Write the batch and make it durable. Called once, from any thread, before the next begins.
 
         Raises:
             StorageFailed: nothing of the batch counts.

@@ -172,7 +172,8 @@ def test_readers_keep_few_files_open(store: LocalSegmentStore, folder: Path) -> 
     assert [reader.read(0, 0) for reader in readers] == [b""] * 12
     store.append(PERMIT, [sealed(99, b"a")])
     links = [link.resolve() for link in Path("/proc/self/fd").iterdir()]
-    assert sum(link.parent == folder.resolve() for link in links) <= 4 + 1
+    writing = 2  # the segment that is appended to, through the page cache and past it
+    assert sum(link.parent == folder.resolve() for link in links) <= 4 + writing
 
 
 @contextmanager
