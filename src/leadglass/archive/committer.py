@@ -1,9 +1,9 @@
 """Group commit: one thread that makes everything durable, from all associations, in batches.
 
-A batch is sealed, appended to the open segment with one fdatasync, and entered into the index
-with its audit lines in one transaction, which commits when the segment is durable. Only then are
-the waiting stores told. Lines for the
-audit trail alone travel the same road. DESIGN §3, steps 6 and 7.
+A batch is entered into the index with its audit lines in one transaction; meanwhile another thread
+seals it and appends it to the open segment with one fdatasync. The transaction commits when the segment
+is durable, and only then are the waiting stores told. Lines for the audit trail alone travel the same
+road. DESIGN §3, steps 6 and 7.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from leadglass.archive.jobs import (
     Batch,
     Deliver,
     Done,
-    ReadyJob,
     StoreJob,
     StoreResult,
     audit_line,
@@ -30,7 +29,7 @@ from leadglass.archive.jobs import (
 )
 from leadglass.audit.chain import canonical
 from leadglass.audit.trail import AuditTrail
-from leadglass.index.entries import Conflict, ExistingInstance, Placed
+from leadglass.index.entries import Conflict, Placed
 from leadglass.index.write import Writer, WriteTransaction
 from leadglass.model.clock import Clock
 from leadglass.model.errors import AuditFailed, LeadglassError, OutOfResources
@@ -39,7 +38,7 @@ from leadglass.model.instance import Location
 from leadglass.model.names import Uid
 from leadglass.model.permit import Permit
 from leadglass.storage.keys import KeyProvider
-from leadglass.storage.seal import seal
+from leadglass.storage.seal import ObjectToSeal
 from leadglass.storage.store import SegmentStore
 
 MAX_WAITING_EVENTS = 100_000
@@ -241,26 +240,18 @@ class Committer:
 
     def _write(self, jobs: Sequence[StoreJob]) -> list[tuple[Done, StoreResult]]:
         """One batch, all or nothing: segment first, then index and audit in one transaction."""
-        ready = [self._seal(job) for job in jobs]
         older_orphans = len(self._orphans)
         with self._writer.transaction() as transaction, self._syncing() as written:
-            verdicts = self._place(transaction, ready, written) if ready else []
-            lines = [audit_line(item.job, verdict) for item, verdict in zip(ready, verdicts, strict=True)]
+            verdicts = self._place(transaction, jobs, written) if jobs else []
+            lines = [audit_line(job, verdict) for job, verdict in zip(jobs, verdicts, strict=True)]
             self._trail.append(transaction.connection, [*self._unwritten, *lines])
         self._unwritten.clear()
         del self._orphans[older_orphans:]
         self._remove_orphans()
-        for item, verdict in zip(ready, verdicts, strict=True):
+        for job, verdict in zip(jobs, verdicts, strict=True):
             if verdict is not Placed.STORED:
-                item.job.discard()
-        return [(item.job.done, result_of(verdict)) for item, verdict in zip(ready, verdicts, strict=True)]
-
-    def _seal(self, job: StoreJob) -> ReadyJob:
-        """Seal what is in memory; other threads run meanwhile."""
-        if not isinstance(job.payload, Sequence):
-            return ReadyJob(job, None)
-        sealed = seal(job.permit, job.object_id, job.payload, self._keys.current(), self._random_bytes)
-        return ReadyJob(job, sealed)
+                job.discard()
+        return [(job.done, result_of(verdict)) for job, verdict in zip(jobs, verdicts, strict=True)]
 
     @contextmanager
     def _syncing(self) -> Iterator[list[Future[None]]]:
@@ -278,63 +269,74 @@ class Committer:
             synced.result()
 
     def _place(
-        self, transaction: WriteTransaction, ready: Sequence[ReadyJob], written: list[Future[None]]
+        self, transaction: WriteTransaction, jobs: Sequence[StoreJob], written: list[Future[None]]
     ) -> list[Placed | Conflict]:
         """Bytes into the segment and rows into the index: what became of each."""
-        permit = ready[0].job.permit
-        uids = [item.job.record.sop_instance for item in ready]
+        permit = jobs[0].permit
+        uids = [job.record.sop_instance for job in jobs]
         known = transaction.existing(permit, uids)
         in_quarantine = transaction.quarantined(permit, uids)
+        seen_before = known.keys() | {uid for uid, _ in in_quarantine}
         verdicts: dict[bytes, Placed | Conflict] = {}
-        needed: dict[tuple[Uid, ExistingInstance], ReadyJob] = {}
+        needed: dict[Uid, list[StoreJob]] = {}
         twins: list[tuple[bytes, bytes]] = []
-        for item in ready:
-            uid, object_id = item.job.record.sop_instance, item.job.object_id
-            content = ExistingInstance(item.job.sha256, item.job.record.transfer_syntax)
+        for job in jobs:
+            uid = job.record.sop_instance
+            if uid not in seen_before and uid not in needed:  # nearly always; nothing to compare with
+                needed[uid] = [job]
+                continue
+            content = job.content()
+            twin = next((first for first in needed.get(uid, ()) if first.content() == content), None)
             if known.get(uid) == content:
-                verdicts[object_id] = Placed.ALREADY_STORED
-            elif (uid, item.job.sha256) in in_quarantine:
-                verdicts[object_id] = Conflict.DIFFERENT_CONTENT
-            elif (uid, content) in needed:
-                twins.append((object_id, needed[uid, content].job.object_id))
+                verdicts[job.object_id] = Placed.ALREADY_STORED
+            elif (uid, content.sha256) in in_quarantine:
+                verdicts[job.object_id] = Conflict.DIFFERENT_CONTENT
+            elif twin is not None:
+                twins.append((job.object_id, twin.object_id))
             else:
-                needed[uid, content] = item
+                needed.setdefault(uid, []).append(job)
         if needed:
-            self._insert(transaction, list(needed.values()), verdicts, written)
+            self._insert(
+                transaction, [job for several in needed.values() for job in several], verdicts, written
+            )
         for object_id, first in twins:
             verdict = verdicts[first]
             verdicts[object_id] = Placed.ALREADY_STORED if verdict is Placed.STORED else verdict
-        return [verdicts[item.job.object_id] for item in ready]
+        return [verdicts[job.object_id] for job in jobs]
 
     def _insert(
         self,
         transaction: WriteTransaction,
-        items: Sequence[ReadyJob],
+        jobs: Sequence[StoreJob],
         verdicts: dict[bytes, Placed | Conflict],
         written: list[Future[None]],
     ) -> None:
-        locations = self._append(items, written)
+        locations = self._append(jobs, written)
         now = self._clock.now()
-        arrivals = [(item.job.permit, item.entry(locations[item.job.object_id], now)) for item in items]
+        arrivals = [(job.permit, job.entry(locations[job.object_id], now)) for job in jobs]
         for (permit, entry), outcome in zip(arrivals, transaction.insert_many(arrivals), strict=True):
             if isinstance(outcome, Conflict):
                 transaction.quarantine(permit, entry, outcome)
             verdicts[entry.object_id] = outcome
 
-    def _append(self, items: Sequence[ReadyJob], written: list[Future[None]]) -> dict[bytes, Location]:
-        """Write the bytes and begin to make them durable; locations by object id."""
+    def _append(self, jobs: Sequence[StoreJob], written: list[Future[None]]) -> dict[bytes, Location]:
+        """Have the bytes sealed, written and made durable, meanwhile; locations by object id."""
         locations: dict[bytes, Location] = {}
-        sealed = []
-        for item in items:
-            if item.sealed is not None:
-                sealed.append(item.sealed)
-            elif not isinstance(item.job.payload, Sequence):
-                location = locations[item.job.object_id] = item.job.payload.finish()
-                self._orphans.append((item.job.permit, location))  # until the transaction is durable
-        if sealed:
-            pending = self._store.begin_append(items[0].job.permit, sealed)
+        to_seal = []
+        for job in jobs:
+            if isinstance(job.payload, Sequence):
+                to_seal.append(
+                    ObjectToSeal(
+                        job.object_id, job.payload, job.size_bytes, self._keys.current(), self._random_bytes
+                    )
+                )
+            else:
+                location = locations[job.object_id] = job.payload.finish()
+                self._orphans.append((job.permit, location))  # until the transaction is durable
+        if to_seal:
+            pending = self._store.begin_append(jobs[0].permit, to_seal)
             written.append(self._syncer.submit(pending.finish))
-            locations.update(zip((item.object_id for item in sealed), pending.locations, strict=True))
+            locations.update(zip((item.object_id for item in to_seal), pending.locations, strict=True))
         return locations
 
     def _remove_orphans(self) -> None:

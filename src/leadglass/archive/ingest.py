@@ -97,6 +97,7 @@ class Incoming:
         self._understood: tuple[InstanceRecord, Permit] | None = None
         self._large: LargeObject | None = None
         self._digest = hashlib.sha256()
+        self._digested = False
         self._object_id = ingest.random_bytes(OBJECT_ID_BYTES)
 
     def fragment(self, fragment: bytes | memoryview) -> None:
@@ -107,8 +108,8 @@ class Incoming:
                 object is refused; call ``abort``.
         """
         self._size_bytes += len(fragment)
-        self._digest.update(fragment)
         if self._large is not None:
+            self._digest.update(fragment)
             self._large.write(fragment)
             return
         self._ingest.budget.take(len(fragment))
@@ -156,12 +157,20 @@ class Incoming:
                 object_id=self._object_id,
                 payload=self._waiting if large is None else large,
                 size_bytes=self._size_bytes,
-                sha256=self._digest.digest(),
+                digest=self._sha256,
                 received_from=permit.who,
                 event=self._event(record, permit),
                 done=settled,
             )
         )
+
+    def _sha256(self) -> bytes:
+        """Of the data set; what is in memory is digested when that is first asked, off the event loop."""
+        if self._large is None and not self._digested:
+            for fragment in self._waiting:
+                self._digest.update(fragment)
+            self._digested = True
+        return self._digest.digest()
 
     def abort(self) -> None:
         """Forget the object: nothing of it is kept."""
@@ -215,6 +224,7 @@ class Incoming:
             return
         self._large = self._ingest.store.begin_large(permit, self._object_id)
         for fragment in self._waiting:
+            self._digest.update(fragment)
             self._large.write(fragment)
         self._waiting.clear()
         self._release()

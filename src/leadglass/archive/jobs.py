@@ -8,13 +8,12 @@ from datetime import datetime
 from enum import Enum
 from threading import Event
 
-from leadglass.index.entries import Conflict, NewInstance, Placed
+from leadglass.index.entries import Conflict, ExistingInstance, NewInstance, Placed
 from leadglass.model.errors import LeadglassError
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.instance import InstanceRecord, Location
 from leadglass.model.permit import Permit
 from leadglass.storage.large import LargeObject
-from leadglass.storage.seal import SealedObject
 
 MAX_BATCH_OBJECTS = 256
 MAX_BATCH_BYTES = 64 << 20
@@ -37,7 +36,7 @@ Deliver = Callable[[Sequence[tuple[Done, StoreResult]]], None]
 class StoreJob:
     """One object to make durable: its data set in fragments, or streamed to disk already.
 
-    ``sha256`` is of the data set.
+    ``digest`` gives the SHA-256 of the data set, and may have to compute it first.
     """
 
     permit: Permit
@@ -45,7 +44,7 @@ class StoreJob:
     object_id: bytes
     payload: Sequence[bytes | memoryview] | LargeObject
     size_bytes: int
-    sha256: bytes
+    digest: Callable[[], bytes]
     received_from: str
     event: AuditEvent
     done: Done
@@ -55,24 +54,20 @@ class StoreJob:
         if not isinstance(self.payload, Sequence):
             self.payload.abort()
 
-
-@dataclass(frozen=True, slots=True)
-class ReadyJob:
-    """A job sealed where it is in memory, outside of any transaction."""
-
-    job: StoreJob
-    sealed: SealedObject | None
+    def content(self) -> ExistingInstance:
+        """What two stores of one instance are compared by."""
+        return ExistingInstance(self.digest(), self.record.transfer_syntax)
 
     def entry(self, location: Location, now: datetime) -> NewInstance:
         """Its row in the index."""
         return NewInstance(
-            record=self.job.record,
-            object_id=self.job.object_id,
+            record=self.record,
+            object_id=self.object_id,
             location=location,
-            size_bytes=self.job.size_bytes,
-            sha256=self.job.sha256,
+            size_bytes=self.size_bytes,
+            sha256=self.digest(),
             received_at=now,
-            received_from=self.job.received_from,
+            received_from=self.received_from,
         )
 
 

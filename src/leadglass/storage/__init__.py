@@ -8,7 +8,7 @@ from leadglass.storage.large import LargeObject
 from leadglass.storage.local import LocalLimits, LocalSegmentStore
 from leadglass.storage.memory import MemorySegmentStore
 from leadglass.storage.reader import ScannedRecord, SealedReader, TornTail
-from leadglass.storage.seal import SealedObject, seal
+from leadglass.storage.seal import ObjectToSeal, Sealable, SealedObject, seal
 from leadglass.storage.store import SegmentStore
 
 __all__ = [
@@ -20,8 +20,10 @@ __all__ = [
     "LocalSegmentStore",
     "MemoryKeyProvider",
     "MemorySegmentStore",
+    "ObjectToSeal",
     "PosixFileSystem",
     "ScannedRecord",
+    "Sealable",
     "SealedObject",
     "SealedReader",
     "SegmentInfo",

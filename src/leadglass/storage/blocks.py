@@ -84,9 +84,7 @@ class BlockWriter:
         descriptor = self._direct if length >= DIRECT_FROM_BYTES else self._buffered
         done = 0
         while done < length:
-            written = self._filesystem.pwritev(
-                descriptor, [self._staging.view[done:length]], offset + done
-            )
+            written = self._filesystem.pwritev(descriptor, [self._staging.view[done:length]], offset + done)
             if done + written < length:
                 written -= written % BLOCK_BYTES  # a direct write begins on a block
             if written <= 0:

@@ -22,7 +22,7 @@ from leadglass.storage.large import LargeObject, LargeSetting, LocalLargeObject
 from leadglass.storage.permits import require_permit
 from leadglass.storage.reader import ScannedRecord, SealedReader, TornTail, open_record, verify_record, walk
 from leadglass.storage.record import CHUNK_BYTES
-from leadglass.storage.seal import SealedObject, Sealer
+from leadglass.storage.seal import Sealable, Sealer
 from leadglass.storage.store import PendingAppend
 from leadglass.storage.ulid import new_ulid
 
@@ -63,8 +63,8 @@ class _Placed:
 
     locations: Sequence[Location]
     tail: _Tail
-    batch: Sequence[SealedObject]
-    write: Callable[[_Tail, Sequence[SealedObject]], None]
+    batch: Sequence[Sealable]
+    write: Callable[[_Tail, Sequence[Sealable]], None]
 
     def finish(self) -> None:
         """As ``PendingAppend.finish``."""
@@ -120,13 +120,13 @@ class LocalSegmentStore:
         """As ``SegmentStore.state``."""
         return self._health.state
 
-    def append(self, permit: Permit, batch: Sequence[SealedObject]) -> list[Location]:
+    def append(self, permit: Permit, batch: Sequence[Sealable]) -> list[Location]:
         """As ``SegmentStore.append``."""
         pending = self.begin_append(permit, batch)
         pending.finish()
         return list(pending.locations)
 
-    def begin_append(self, permit: Permit, batch: Sequence[SealedObject]) -> PendingAppend:
+    def begin_append(self, permit: Permit, batch: Sequence[Sealable]) -> PendingAppend:
         """As ``SegmentStore.begin_append``."""
         require_permit(permit)
         if not batch:
@@ -228,7 +228,7 @@ class LocalSegmentStore:
         self._sync_directory()
         return tail
 
-    def _write(self, tail: _Tail, batch: Sequence[SealedObject]) -> None:
+    def _write(self, tail: _Tail, batch: Sequence[Sealable]) -> None:
         """Write a batch behind all that counts, and make it durable."""
         self._health.require()
         buffers = [buffer for item in batch for buffer in item.buffers]

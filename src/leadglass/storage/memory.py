@@ -16,7 +16,7 @@ from leadglass.storage.large import LargeObject
 from leadglass.storage.permits import require_permit
 from leadglass.storage.reader import ScannedRecord, SealedReader, TornTail, open_record, verify_record, walk
 from leadglass.storage.record import CHUNK_BYTES
-from leadglass.storage.seal import SealedObject, Sealer
+from leadglass.storage.seal import Sealable, Sealer
 from leadglass.storage.store import PendingAppend
 from leadglass.storage.ulid import new_ulid
 
@@ -29,7 +29,7 @@ class _MemoryAppend:
 
     locations: Sequence[Location]
     content: bytearray
-    batch: Sequence[SealedObject]
+    batch: Sequence[Sealable]
 
     def finish(self) -> None:
         """As ``PendingAppend.finish``."""
@@ -62,13 +62,13 @@ class MemorySegmentStore:
         """Memory never fails to sync."""
         return StoreState.READY
 
-    def append(self, permit: Permit, batch: Sequence[SealedObject]) -> list[Location]:
+    def append(self, permit: Permit, batch: Sequence[Sealable]) -> list[Location]:
         """As ``SegmentStore.append``."""
         pending = self.begin_append(permit, batch)
         pending.finish()
         return list(pending.locations)
 
-    def begin_append(self, permit: Permit, batch: Sequence[SealedObject]) -> PendingAppend:
+    def begin_append(self, permit: Permit, batch: Sequence[Sealable]) -> PendingAppend:
         """As ``SegmentStore.begin_append``."""
         require_permit(permit)
         if not batch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from leadglass.model.permit import Permit
 from leadglass.storage.keys import SiteKey
@@ -25,6 +26,46 @@ class SealedObject:
     object_id: bytes
     buffers: tuple[bytes, ...]
     length: int
+
+
+class Sealable(Protocol):
+    """A whole record that may be written once, whose bytes are there when they are asked for."""
+
+    @property
+    def object_id(self) -> bytes:
+        """The object it holds."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of the record."""
+
+    @property
+    def buffers(self) -> Sequence[bytes]:
+        """The record, in pieces. Asked for once: a second time would seal under another key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectToSeal:
+    """An object in memory that is sealed when its bytes are asked for, by whatever thread that does.
+
+    ``size_bytes`` is the length of ``payload`` together.
+    """
+
+    object_id: bytes
+    payload: Sequence[bytes | memoryview]
+    size_bytes: int
+    site_key: SiteKey
+    random_bytes: Callable[[int], bytes]
+
+    @property
+    def length(self) -> int:
+        """As ``Sealable.length``."""
+        return Shape(self.object_id, self.size_bytes, CHUNK_BYTES).record_bytes
+
+    @property
+    def buffers(self) -> Sequence[bytes]:
+        """As ``Sealable.buffers``."""
+        return _sealed(self.object_id, self.payload, self.site_key, self.random_bytes, CHUNK_BYTES)
 
 
 class Sealer:
@@ -92,8 +133,18 @@ def seal(
     ``object_id`` is 16 bytes that no other object has. The result may be written once.
     """
     require_permit(permit)
+    buffers = _sealed(object_id, payload, site_key, random_bytes, chunk_bytes)
+    return SealedObject(object_id, buffers, sum(map(len, buffers)))
+
+
+def _sealed(
+    object_id: bytes,
+    payload: Sequence[bytes | memoryview],
+    site_key: SiteKey,
+    random_bytes: Callable[[int], bytes],
+    chunk_bytes: int,
+) -> tuple[bytes, ...]:
     sealer = Sealer(object_id, site_key, random_bytes, chunk_bytes)
     chunks = [chunk for fragment in payload for chunk in sealer.add(fragment)]
     last, header = sealer.finish()
-    buffers = (header, *chunks, last)
-    return SealedObject(object_id, buffers, sum(map(len, buffers)))
+    return header, *chunks, last

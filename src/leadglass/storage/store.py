@@ -16,7 +16,7 @@ from leadglass.storage.directory import SegmentInfo
 from leadglass.storage.health import StoreState
 from leadglass.storage.large import LargeObject
 from leadglass.storage.reader import ScannedRecord, SealedReader, TornTail
-from leadglass.storage.seal import SealedObject
+from leadglass.storage.seal import Sealable
 
 
 class PendingAppend(Protocol):
@@ -41,7 +41,7 @@ class SegmentStore(Protocol):
     def state(self) -> StoreState:
         """FAILED after a sync failed: nothing is stored until the store is opened anew."""
 
-    def append(self, permit: Permit, batch: Sequence[SealedObject]) -> list[Location]:
+    def append(self, permit: Permit, batch: Sequence[Sealable]) -> list[Location]:
         """Make the whole batch durable with one sync; where each object lies, in order.
 
         A batch lies in one segment, which may so become longer than a segment usually is.
@@ -51,7 +51,7 @@ class SegmentStore(Protocol):
                 later append may succeed.
         """
 
-    def begin_append(self, permit: Permit, batch: Sequence[SealedObject]) -> PendingAppend:
+    def begin_append(self, permit: Permit, batch: Sequence[Sealable]) -> PendingAppend:
         """As ``append``, but ``finish`` makes the batch durable: rows can be written meanwhile.
 
         A batch that is never finished does not count; the next one takes its place.
