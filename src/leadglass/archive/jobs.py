@@ -17,6 +17,7 @@ from leadglass.storage.large import LargeObject
 
 MAX_BATCH_OBJECTS = 256
 MAX_BATCH_BYTES = 64 << 20
+MAX_BATCH_EVENTS = 4096
 
 
 class Stored(Enum):
@@ -84,7 +85,16 @@ class Batch:
     @property
     def full(self) -> bool:
         """Whether the rest has to wait for the next one."""
-        return len(self.stores) >= MAX_BATCH_OBJECTS or self.size_bytes >= MAX_BATCH_BYTES
+        return (
+            len(self.stores) >= MAX_BATCH_OBJECTS
+            or self.size_bytes >= MAX_BATCH_BYTES
+            or len(self.events) >= MAX_BATCH_EVENTS
+        )
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for its end."""
+        return bool(self.stores or self.flushed or self.stop)
 
     @property
     def empty(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -182,6 +182,10 @@ class Acceptor:
     def respond(self, context_id: int, response: Command, dataset: bytes | None = None) -> None:
         if not self._ended:
             self.conversation.send(context_id, response, dataset)
+
+    def respond_all(self, context_id: int, responses: Sequence[tuple[Command, bytes | None]]) -> None:
+        if not self._ended:
+            self.conversation.send_all(context_id, responses)
 
     def finished(self, operation: Operation) -> None:
         self._forget(operation)

@@ -6,8 +6,7 @@ Shared by acceptor and requestor, because a C-GET makes both sides invoke operat
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from leadglass.model.errors import PeerProtocolError, RemoteRefused, TransportFailed
@@ -56,16 +55,21 @@ class Conversation:
         self._waiting: dict[int, asyncio.Queue[Reply | Exception]] = {}
         self._next_message_id = 1
         self._streaming = asyncio.Lock()
-        self._outbox: deque[_Message] = deque()
+        self._outbox: list[_Message] = []
         self._incomplete: _Incomplete | None = None
         self._failure: RemoteRefused | TransportFailed | None = None
 
     def send(self, context_id: int, command: Command, dataset: bytes | None = None) -> None:
         """Send one message, after the one that is being streamed if there is any."""
+        self.send_all(context_id, [(command, dataset)])
+
+    def send_all(self, context_id: int, messages: Sequence[tuple[Command, bytes | None]]) -> None:
+        """The same of several, which go out together."""
+        waiting = [_Message(context_id, command, dataset) for command, dataset in messages]
         if self._streaming.locked():
-            self._outbox.append(_Message(context_id, command, dataset))
+            self._outbox.extend(waiting)
         else:
-            self._send_now(_Message(context_id, command, dataset))
+            self._send_now(waiting)
 
     @property
     def is_streaming(self) -> bool:
@@ -93,8 +97,8 @@ class Conversation:
             finally:
                 if not whole:
                     self.connection.abort()
-            while self._outbox:
-                self._send_now(self._outbox.popleft())
+            self._send_now(self._outbox)
+            self._outbox.clear()
             self.connection.flush()
         await self.connection.drained()
 
@@ -198,11 +202,13 @@ class Conversation:
         if not self._is_open:
             raise TransportFailed("the connection is gone")
 
-    def _send_now(self, message: _Message) -> None:
+    def _send_now(self, messages: Iterable[_Message]) -> None:
         if not self._is_open:
             return
-        pieces = None if message.dataset is None else (message.dataset,)
-        self.connection.association.send_message(message.context_id, encode_command(message.command), pieces)
+        for message in messages:
+            pieces = None if message.dataset is None else (message.dataset,)
+            command = encode_command(message.command)
+            self.connection.association.send_message(message.context_id, command, pieces)
         self.connection.flush()
 
 

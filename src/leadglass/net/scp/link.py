@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from leadglass.model.caller import Peer
@@ -29,6 +29,9 @@ class Link(Protocol):
 
     def respond(self, context_id: int, response: Command, dataset: bytes | None = None) -> None:
         """Send a response."""
+
+    def respond_all(self, context_id: int, responses: Sequence[tuple[Command, bytes | None]]) -> None:
+        """Send several responses, each with its data set if it has one, together."""
 
     def finished(self, operation: Operation) -> None:
         """The operation has had its last response."""

@@ -30,6 +30,7 @@ class FindOperation:
         self._request = request
         self._identifier = bytearray()
         self._stopped_by = ""
+        self._unsent: list[tuple[CFindRsp, bytes | None]] = []
 
     def fragment(self, fragment: bytes | memoryview, is_last: bool) -> None:  # noqa: FBT001  the PDV's own flag
         if len(self._identifier) <= MAX_IDENTIFIER_BYTES:
@@ -63,10 +64,11 @@ class FindOperation:
             )
             status = await self._send(answers)
         except LeadglassError as error:
-            self._respond(error.dimse_status, None, error.public_message)
+            self._add(error.dimse_status, None, error.public_message)
         else:
-            self._respond(status, None, "")
+            self._add(status, None, "")
         finally:
+            self._send_added()
             self._link.finished(self)
 
     async def _send(self, answers: Answers) -> int:
@@ -78,8 +80,10 @@ class FindOperation:
                     if self._stopped_by:
                         reason = self._stopped_by
                         return Status.CANCEL
-                    self._respond(pending, identifier, "")
-                await self._link.conversation.connection.drained()
+                    self._add(pending, identifier, "")
+                if not answers.at_end:  # else they go out together with the last response
+                    self._send_added()
+                    await self._link.conversation.connection.drained()
             reason = ""
         except LeadglassError as error:
             reason = str(error)
@@ -88,15 +92,16 @@ class FindOperation:
             answers.close(reason)
         return Status.SUCCESS
 
-    def _respond(self, status: int, identifier: bytes | None, comment: str) -> None:
-        self._link.respond(
-            self._context.id,
-            CFindRsp(
-                responding_to=self._request.message_id,
-                sop_class=self._request.sop_class,
-                status=status,
-                error_comment=comment,
-                has_dataset=identifier is not None,
-            ),
-            identifier,
+    def _add(self, status: int, identifier: bytes | None, comment: str) -> None:
+        response = CFindRsp(
+            responding_to=self._request.message_id,
+            sop_class=self._request.sop_class,
+            status=status,
+            error_comment=comment,
+            has_dataset=identifier is not None,
         )
+        self._unsent.append((response, identifier))
+
+    def _send_added(self) -> None:
+        self._link.respond_all(self._context.id, self._unsent)
+        self._unsent = []
