@@ -18,7 +18,7 @@ SOURCES := src tests bench docs
 TIERS := $(wildcard tests/contract tests/interop tests/faults tests/fuzz)
 PURE_ROOMS := model protocol policy sitefile
 
-.PHONY: help demo test check unit fuzz bench docs fmt lock peers clean
+.PHONY: help demo test check unit fuzz torture bench docs fmt lock peers clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -44,6 +44,10 @@ unit: $(INSTALLED) ## unit tests, and every branch of the pure rooms
 
 fuzz: $(INSTALLED) ## the fuzz tests, for longer
 	$(BIN)/pytest tests/fuzz --hypothesis-profile=long --timeout=3600
+
+torture: $(INSTALLED) peers ## 10,000 kills, and every call of a store failing in every way (hours; Ctrl-C ends it)
+	LEADGLASS_KILLS=$${LEADGLASS_KILLS:-10000} LEADGLASS_FAULTS_EACH=0 \
+		$(BIN)/pytest -s tests/faults/test_failing_calls.py tests/faults/test_crash.py
 
 bench: $(INSTALLED) peers ## measure against Orthanc and DCMTK, write docs/reference/benchmarks.md (half an hour)
 	$(BIN)/python -m bench.run $(ARGS)

@@ -114,7 +114,7 @@ class Site:
     @property
     def broken(self) -> bool:
         """Whether the disk or the committer failed in a way that only a new start mends."""
-        return not self.committer.alive or self.store.state is not StoreState.READY
+        return self.committer.broken or self.store.state is not StoreState.READY
 
     def permit(self, verb: Verb) -> Permit:
         """Permit the local administrator something on the site; the record of it is durable.

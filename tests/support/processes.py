@@ -9,13 +9,30 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 POLL_S = 0.02
 
 
 class ProcessFailedError(RuntimeError):
     """A child ended or stayed silent where it should have become ready."""
+
+
+class Child(Protocol):
+    """What is needed of a child; ``subprocess.Popen`` has it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int) -> None: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 class ChildProcess:
@@ -36,7 +53,7 @@ class ChildProcess:
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as sink:
-            self._child = subprocess.Popen(
+            self._child: Child = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
@@ -44,6 +61,13 @@ class ChildProcess:
                 cwd=cwd,
                 env=None if env is None else dict(env),
             )
+
+    @classmethod
+    def of(cls, child: Child, command: Sequence[str], log: Path) -> Self:
+        """A child that somebody else has started."""
+        made = cls.__new__(cls)
+        made.command, made.log, made._child = tuple(command), log, child
+        return made
 
     @property
     def pid(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from leadglass.identity.clock import SystemClock
 from leadglass.model.action import Verb
 from leadglass.model.caller import LocalAdministrator, Transport
 from leadglass.sitefile import Listener, parse_socket_address
+from tests.support.fork_server import ForkServer
 from tests.support.ports import free_port
 from tests.support.processes import ChildProcess
 
@@ -98,6 +99,15 @@ class LiveSite:
         """The last lines of the audit trail, oldest first."""
         with local_site(Home(self.home)) as site:
             return trail_of(site).tail(site.permit(Verb.AUDIT), count, Filters(kind=kind))
+
+    @contextmanager
+    def forked(
+        self, server: ForkServer, environment: Mapping[str, str] | None = None
+    ) -> Iterator[ChildProcess]:
+        """The same, from a fork server; it may fail to become ready."""
+        log = self.folder / f"serve-{secrets.token_hex(4)}.log"
+        with server.start(["--home", str(self.home), "serve"], log, environment) as child:
+            yield child
 
     @contextmanager
     def served(self) -> Iterator[ChildProcess]:

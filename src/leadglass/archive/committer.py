@@ -32,7 +32,7 @@ from leadglass.audit.trail import AuditTrail
 from leadglass.index.entries import Conflict, Placed
 from leadglass.index.write import Writer, WriteTransaction
 from leadglass.model.clock import Clock
-from leadglass.model.errors import AuditFailed, LeadglassError, OutOfResources
+from leadglass.model.errors import AuditFailed, DiskFailed, LeadglassError, OutOfResources
 from leadglass.model.event import AuditEvent
 from leadglass.model.instance import Location
 from leadglass.model.names import Uid
@@ -81,6 +81,7 @@ class Committer:
         self._unwritten: list[AuditEvent] = []
         self._orphans: list[tuple[Permit, Location]] = []
         self._failure: LeadglassError | None = None
+        self._disk_failure: DiskFailed | None = None
         self._ended = False
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="syncer")
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
@@ -100,6 +101,11 @@ class Committer:
     def alive(self) -> bool:
         """Whether the thread runs; it only ends when stopped, or by a bug."""
         return self._thread.is_alive()
+
+    @property
+    def broken(self) -> bool:
+        """Whether only a new start mends it: the index's disk failed, or the thread has ended."""
+        return self._disk_failure is not None or not self._thread.is_alive()
 
     @property
     def failure(self) -> LeadglassError | None:
@@ -226,8 +232,11 @@ class Committer:
         self._unwritten.extend(batch.events)
         results: Sequence[tuple[Done, StoreResult]]
         try:
+            if self._disk_failure is not None:
+                raise self._disk_failure
             results = self._write(batch.stores)
         except LeadglassError as error:
+            self._heed(error)
             failure = error if isinstance(error, OutOfResources) else OutOfResources(str(error))
             self._failure = failure
             self._give_up(batch.stores, failure)
@@ -238,6 +247,10 @@ class Committer:
         batch.stores = []  # decided: told once, and not turned away as well
         if results:
             self._deliver(results)
+
+    def _heed(self, error: LeadglassError) -> None:
+        if isinstance(error, DiskFailed):
+            self._disk_failure = error
 
     def _give_up(self, jobs: Sequence[StoreJob], failure: OutOfResources) -> None:
         for job in jobs:
@@ -360,8 +373,11 @@ class Committer:
 
     def _checkpoint(self) -> None:
         """Sign the end of the trail, if it grew."""
+        if self._disk_failure is not None:
+            return
         try:
             with self._writer.transaction() as transaction:
                 self._trail.checkpoint(transaction.connection)
         except LeadglassError as error:
+            self._heed(error)
             log.error("the audit trail could not be signed", reason=str(error))

@@ -107,6 +107,10 @@ class StorageFailed(OutOfResources):
     """Bytes could not be made durable."""
 
 
+class DiskFailed(StorageFailed):
+    """The disk did not do as it was told: asked again it may lie, so nothing is stored before a new start."""
+
+
 class AuditFailed(OutOfResources):
     """The audit trail cannot be written, so nothing may happen."""
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from leadglass.index.engine import open_engine, reading
 from leadglass.index.failures import database_failures, named_failure
-from leadglass.model.errors import IntegrityBroken, KeyUnavailable, LocalError, OutOfResources
+from leadglass.model.errors import DiskFailed, IntegrityBroken, KeyUnavailable, LocalError, OutOfResources
 
 KEY = bytes(range(32))
 
@@ -161,7 +161,8 @@ def _driver_error(code: int) -> sqlcipher.Error:
     ("code", "named"),
     [
         (5, OutOfResources),
-        (10 | 3 << 8, OutOfResources),
+        (10, DiskFailed),
+        (10 | 4 << 8, DiskFailed),  # SQLITE_IOERR_FSYNC
         (13, OutOfResources),
         (11, IntegrityBroken),
         (26, KeyUnavailable),

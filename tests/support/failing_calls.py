@@ -1,0 +1,74 @@
+"""A library, loaded before libc, that makes the Nth write, sync, rename or truncate of a server fail."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).with_name("native") / "failing_calls.c"
+
+
+class Call(StrEnum):
+    """What can fail; each begins with a letter of its own."""
+
+    WRITE = "write"
+    SYNC = "sync"
+    TRUNCATE = "truncate"
+    RENAME = "rename"
+
+
+class How(StrEnum):
+    """What happens at the call."""
+
+    KILL = "kill"
+    EIO = "eio"
+    ENOSPC = "enospc"
+    SHORT = "short"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The ``number``-th ``call`` does ``how``."""
+
+    call: Call
+    how: How
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.call}:{self.number}:{self.how}"
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """What tells the library."""
+        return {"LEADGLASS_FAULT_FOLDER": str(folder), "LEADGLASS_FAULT": str(self)}
+
+
+def compiled(folder: Path) -> Path:
+    """The library. Without a C compiler the test fails in CI and skips elsewhere."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        reason = "a test of failing calls needs a C compiler: apt-get install gcc libc6-dev"
+        if "CI" in os.environ:
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    library = folder / "failing_calls.so"
+    flags = ("-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror")
+    subprocess.run([compiler, *flags, "-o", str(library), str(SOURCE), "-ldl", "-lpthread"], check=True)
+    return library
+
+
+def counting(folder: Path, counts: Path) -> dict[str, str]:
+    """The environment of a server whose calls are only counted."""
+    return {"LEADGLASS_FAULT_FOLDER": str(folder), "LEADGLASS_FAULT_COUNTS": str(counts)}
+
+
+def counted(counts: Path) -> dict[Call, int]:
+    """How many of each there were."""
+    letters = Counter(counts.read_text(encoding="ascii"))
+    return {call: letters[call.value[0]] for call in Call}
