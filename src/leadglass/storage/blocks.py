@@ -9,6 +9,7 @@ block is filled up with zeros. Those lie beyond the end that counts, and go when
 
 from __future__ import annotations
 
+import errno
 import mmap
 from collections.abc import Sequence
 
@@ -84,8 +85,16 @@ class BlockWriter:
         descriptor = self._direct if length >= DIRECT_FROM_BYTES else self._buffered
         done = 0
         while done < length:
-            written = self._filesystem.pwritev(descriptor, [self._staging.view[done:length]], offset + done)
-            if done + written < length:
+            try:
+                written = self._filesystem.pwritev(
+                    descriptor, [self._staging.view[done:length]], offset + done
+                )
+            except OSError as error:
+                if error.errno != errno.EINVAL or descriptor == self._buffered:
+                    raise
+                descriptor = self._direct = self._buffered  # larger blocks than ours, or a limit within one
+                continue
+            if done + written < length and descriptor != self._buffered:
                 written -= written % BLOCK_BYTES  # a direct write begins on a block
             if written <= 0:
                 raise OSError("the system took no bytes and gave no reason")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 from collections.abc import Iterator, Sequence
@@ -21,11 +22,14 @@ class Disk(PosixFileSystem):
     """A real one that takes at most so many bytes at a time, and remembers who asked."""
 
     most_bytes: int = 1 << 30
+    refuses: int | None = None
     asked: list[tuple[int, int]] = field(default_factory=list)
 
     def pwritev(self, descriptor: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         (buffer,) = buffers
         self.asked.append((descriptor, len(buffer)))
+        if descriptor == self.refuses:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         return os.pwritev(descriptor, [memoryview(buffer)[: self.most_bytes]], offset)
 
 
@@ -88,7 +92,17 @@ def test_a_short_write_is_gone_on_with_from_a_block(rig: Rig) -> None:
     assert rig.content()[: len(plain)] == plain
 
 
-def test_a_disk_that_takes_less_than_a_block_is_a_failure(rig: Rig) -> None:
-    rig.disk.most_bytes = 100
-    with pytest.raises(OSError, match="took no bytes"):
-        rig.writer.write([bytes(BLOCK_BYTES)])
+def test_a_disk_that_takes_nothing_is_a_failure(rig: Rig) -> None:
+    rig.disk.most_bytes = 0
+    for size in (BLOCK_BYTES, DIRECT_FROM_BYTES):
+        with pytest.raises(OSError, match="took no bytes"):
+            rig.writer.write([bytes(size)])
+
+
+def test_a_disk_that_refuses_a_direct_write_gets_it_through_the_page_cache(rig: Rig) -> None:
+    rig.disk.refuses = rig.direct
+    plain = bytes(DIRECT_FROM_BYTES)
+    for _ in range(2):
+        rig.writer.write([plain])
+    assert rig.content() == plain
+    assert [descriptor for descriptor, _ in rig.disk.asked].count(rig.direct) == 1
