@@ -36,6 +36,7 @@ from leadglass.identity.session import TlsSession
 from leadglass.identity.tls import archive_client_context, server_context
 from leadglass.index.engine import open_engine
 from leadglass.index.index import Index
+from leadglass.index.inventory import Held
 from leadglass.index.migrate import migrate
 from leadglass.model.action import SITE, Action, Verb
 from leadglass.model.caller import LocalAdministrator, Transport
@@ -55,7 +56,7 @@ from leadglass.protocol.limits import Limits
 from leadglass.sitefile.settings import Settings, read_settings
 from leadglass.storage.filesystem import PosixFileSystem
 from leadglass.storage.health import StoreState
-from leadglass.storage.keys import FileKeyProvider
+from leadglass.storage.keys import FileKeyProvider, KeyProvider
 from leadglass.storage.local import LocalLimits, LocalSegmentStore
 
 KIB = 1 << 10
@@ -103,6 +104,7 @@ class Site:
     clock: Clock
     engine: Engine
     index: Index
+    keys: FileKeyProvider
     store: LocalSegmentStore
     trail: AuditTrail
     committer: Committer
@@ -198,14 +200,7 @@ def open_site(home: Home, policy: Policy, deliver: Deliver) -> Iterator[Site]:
         migrate(engine)
         signer = open_signer(home.keys / "audit.key")
         trail = AuditTrail(settings.ae[0], clock, signer, home.checkpoints)
-        store = LocalSegmentStore(
-            home.directory / settings.storage.segments,
-            keys,
-            clock,
-            secrets.token_bytes,
-            filesystem=PosixFileSystem(),
-            limits=LocalLimits(segment_bytes=settings.storage.segment_mib * MIB),
-        )
+        store = _open_store(home, settings, keys, clock)
         closing.callback(store.close)
         authority = Authority.open(home.keys, clock)
         revocations = Revocations(authority.crl_path, authority.ca)
@@ -220,6 +215,7 @@ def open_site(home: Home, policy: Policy, deliver: Deliver) -> Iterator[Site]:
             clock=clock,
             engine=engine,
             index=Index(engine),
+            keys=keys,
             store=store,
             trail=trail,
             committer=committer,
@@ -252,6 +248,41 @@ def local_site(home: Home) -> Iterator[Site]:
 def checker_of(site: Site) -> Checker:
     """What compares the rooms of a site with one another."""
     return Checker(site.index, site.store, site.engine, site.home.checkpoints, site.public_key)
+
+
+def key_list(site: Site) -> list[tuple[str, bool]]:
+    """The site keys by their ids, and which is current."""
+    current = site.keys.current().key_id.hex()
+    return [(current, True), *((key_id.hex(), False) for key_id in site.keys.older())]
+
+
+def store_reading_with(site: Site, keys: KeyProvider) -> LocalSegmentStore:
+    """Another store over the site's segments, which has these keys and no others."""
+    return _open_store(site.home, site.settings, keys, site.clock)
+
+
+def inventory_with(home: Home, permit: Permit, index_key: bytes) -> Iterator[Held]:
+    """Every object that the site's index names, opened with this key.
+
+    Raises:
+        KeyUnavailable: it does not open it.
+    """
+    engine = open_engine(str(home.index), index_key)
+    try:
+        yield from Index(engine).inventory(permit)
+    finally:
+        engine.dispose()
+
+
+def _open_store(home: Home, settings: Settings, keys: KeyProvider, clock: Clock) -> LocalSegmentStore:
+    return LocalSegmentStore(
+        home.directory / settings.storage.segments,
+        keys,
+        clock,
+        secrets.token_bytes,
+        filesystem=PosixFileSystem(),
+        limits=LocalLimits(segment_bytes=settings.storage.segment_mib * MIB),
+    )
 
 
 def trail_of(site: Site) -> Trail:

@@ -21,6 +21,7 @@ from leadglass.storage import (
     seal,
 )
 from leadglass.storage.record import HEADER_BYTES
+from leadglass.storage.store import Record
 from tests.support.storage import (
     OTHER_KEY,
     PERMIT,
@@ -402,3 +403,68 @@ def test_many_read_while_one_appends(store: SegmentStore) -> None:
         reader.join()
     assert wrong == []
     assert [read_all(store, location, number) for number, location in done] == [content] * 100
+
+
+def test_a_record_is_rewrapped_under_the_current_key_and_reads_as_before(
+    store: SegmentStore, ring: KeyRing
+) -> None:
+    contents = [payload(size, size) for size in SIZES]
+    locations = store.append(PERMIT, [sealed(number, content) for number, content in enumerate(contents)])
+    records = [Record(location, object_id(number)) for number, location in enumerate(locations)]
+    assert store.rewrap(PERMIT, records) == 0
+    ring.keys.append(OTHER_KEY)
+    assert store.rewrap(PERMIT, records) == len(records)
+    assert store.rewrap(PERMIT, records) == 0
+    ring.keys.remove(SITE_KEY)
+    for record, content in zip(records, contents, strict=True):
+        assert b"".join(store.open(PERMIT, record.location, record.object_id).chunks()) == content
+
+
+def test_no_record_is_rewrapped_where_one_of_them_cannot_be(store: SegmentStore, ring: KeyRing) -> None:
+    (first,) = store.append(PERMIT, [sealed(1, b"a")])
+    ring.keys.append(OTHER_KEY)
+    wrong = Record(first, object_id(2))
+    with pytest.raises(IntegrityBroken):
+        store.rewrap(PERMIT, [Record(first, object_id(1)), wrong])
+    ring.keys.remove(OTHER_KEY)
+    store.verify(PERMIT, first, object_id(1))
+    ring.keys = [OTHER_KEY]
+    with pytest.raises(KeyUnavailable):
+        store.rewrap(PERMIT, [Record(first, object_id(1))])
+
+
+def test_what_is_appended_after_a_new_key_is_in_a_segment_of_its_own(
+    store: SegmentStore, ring: KeyRing
+) -> None:
+    (old,) = store.append(PERMIT, [sealed(1, b"old")])
+    ring.keys.append(OTHER_KEY)
+    new_object = seal(PERMIT, object_id(2), [b"new"], OTHER_KEY, os.urandom)
+    (new,) = store.append(PERMIT, [new_object])
+    assert old.segment != new.segment
+
+
+def test_an_erased_record_is_gone_for_good_and_hides_no_other(store: SegmentStore) -> None:
+    first, second, third = store.append(PERMIT, [sealed(number, payload(90)) for number in (1, 2, 3)])
+    store.erase(PERMIT, [Record(second, object_id(2))])
+    store.erase(PERMIT, [Record(second, object_id(2))])
+    with pytest.raises(IntegrityBroken, match="erased"):
+        store.open(PERMIT, second, object_id(2))
+    store.verify(PERMIT, first, object_id(1))
+    store.verify(PERMIT, third, object_id(3))
+    walked = list(store.scan(PERMIT, first.segment))
+    assert [isinstance(record, ScannedRecord) and record.is_erased for record in walked] == [
+        False,
+        True,
+        False,
+    ]
+    assert store.rewrap(PERMIT, [Record(second, object_id(2))]) == 0
+
+
+def test_appending_goes_on_after_an_erasure_in_the_open_segment(store: SegmentStore) -> None:
+    (first,) = store.append(PERMIT, [sealed(1, b"to be erased")])
+    store.erase(PERMIT, [Record(first, object_id(1))])
+    (second,) = store.append(PERMIT, [sealed(2, b"later")])
+    store.verify(PERMIT, second, object_id(2))
+    with pytest.raises(IntegrityBroken, match="erased"):
+        store.open(PERMIT, first, object_id(1))
+    assert not store.finish_rewrites(PERMIT)

@@ -34,17 +34,29 @@ class Desk:
 
     def record(self, permit: Permit, kind: str, target: str, reason: str) -> None:
         """Record that the holder of ``permit`` did something to ``target``."""
-        self.recorder.record(
-            AuditEvent(
-                kind=kind,
-                outcome=Outcome.DONE,
-                who=permit.who,
-                verb=permit.action.verb,
-                target=target,
-                rule=permit.rule,
-                reason=reason,
-            )
+        record(self.recorder, permit, kind, target, reason)
+
+
+def record(
+    recorder: Recorder,
+    permit: Permit,
+    kind: str,
+    target: str,
+    reason: str,
+    outcome: Outcome = Outcome.DONE,
+) -> None:
+    """Record what the holder of ``permit`` did to ``target``, and how it ended."""
+    recorder.record(
+        AuditEvent(
+            kind=kind,
+            outcome=outcome,
+            who=permit.who,
+            verb=permit.action.verb,
+            target=target,
+            rule=permit.rule,
+            reason=reason,
         )
+    )
 
 
 def require(permit: Permit, verb: Verb) -> None:

@@ -346,9 +346,7 @@ class Committer:
         for job in jobs:
             if isinstance(job.payload, Sequence):
                 to_seal.append(
-                    ObjectToSeal(
-                        job.object_id, job.payload, job.size_bytes, self._keys.current(), self._random_bytes
-                    )
+                    ObjectToSeal(job.object_id, job.payload, job.size_bytes, self._keys, self._random_bytes)
                 )
             else:
                 location = locations[job.object_id] = job.payload.finish()

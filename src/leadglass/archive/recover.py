@@ -17,17 +17,19 @@ class Recovered:
     """What was done.
 
     ``unfinished`` large objects were removed, ``cut_bytes`` that the index does not know were cut
-    off, ``left_bytes`` that it does not know either were left, because no crash explains them.
+    off, ``left_bytes`` that it does not know either were left, because no crash explains them;
+    ``rewritten`` says that headers were left half changed, and are not any more.
     """
 
     unfinished: int
     cut_bytes: int
     left_bytes: int
+    rewritten: bool = False
 
     @property
     def anything(self) -> bool:
         """Whether there was something to do."""
-        return bool(self.unfinished or self.cut_bytes or self.left_bytes)
+        return bool(self.unfinished or self.cut_bytes or self.left_bytes or self.rewritten)
 
     @property
     def text(self) -> str:
@@ -35,6 +37,8 @@ class Recovered:
         text = f"{self.unfinished} unfinished objects removed, {self.cut_bytes} unacknowledged bytes cut"
         if self.left_bytes:
             text += f", {self.left_bytes} bytes left that the index does not know: is index.db an old copy?"
+        if self.rewritten:
+            text += "; a change of keys, or an erasure, that was broken off is finished"
         return text
 
 
@@ -49,6 +53,7 @@ def recover(index: Index, store: SegmentStore, permit: Permit) -> Recovered:
     Raises:
         NotPermitted, StorageFailed, IntegrityBroken
     """
+    rewritten = store.finish_rewrites(permit)
     unfinished = store.discard_unfinished(permit)
     ends = index.segment_ends(permit)
     beyond = {
@@ -58,7 +63,7 @@ def recover(index: Index, store: SegmentStore, permit: Permit) -> Recovered:
     }
     unknown_bytes = sum(beyond.values())
     if len(beyond) != 1 or unknown_bytes > MAX_CUT_BYTES:
-        return Recovered(unfinished, 0, unknown_bytes)
+        return Recovered(unfinished, 0, unknown_bytes, rewritten)
     segment = next(iter(beyond))
     store.truncate_tail(permit, segment, ends.get(segment, 0))
-    return Recovered(unfinished, unknown_bytes, 0)
+    return Recovered(unfinished, unknown_bytes, 0, rewritten)

@@ -129,6 +129,11 @@ _ALL: Final = (
     _configured("device.added", "a device was added"),
     _configured("device.renewed", "a device got another certificate"),
     _configured("device.revoked", "a device's certificate was revoked"),
+    _configured("keys.renewed", "a site key was made current, or is again being put in place"),
+    _configured("keys.adopted", "the server seals with another site key"),
+    _configured("keys.rotated", "objects were put under the current site key"),
+    _configured("keys.exported", "the keys of the site were sealed into a recovery bundle"),
+    _configured("keys.drilled", "a recovery bundle was tried on the archive"),
     _ran("check.finished", EventType.SOFTWARE_CONFIGURATION, "segments, index and audit were compared"),
 )
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "zones": ("zones", "app"),
     "audit": ("audit", "app"),
     "check": ("archive", "check"),
+    "keys": ("keys", "app"),
     "echo": ("client", "echo"),
     "send": ("transfer", "send"),
     "find": ("client", "find"),

@@ -12,7 +12,10 @@ from leadglass.app import Home
 
 
 class Running(msgspec.Struct, frozen=True):
-    """A server that runs. ``associations`` by device; ``waiting`` connections are not one yet."""
+    """A server that runs. ``associations`` by device; ``waiting`` connections are not one yet.
+
+    ``key_id`` is the site key that it seals with.
+    """
 
     pid: int
     time: datetime
@@ -20,6 +23,7 @@ class Running(msgspec.Struct, frozen=True):
     associations: Mapping[str, int]
     waiting: int
     trouble: str
+    key_id: str = ""
 
 
 def write_running(home: Home, running: Running) -> None:

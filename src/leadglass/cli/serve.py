@@ -120,6 +120,7 @@ class _Serving:
     _reload: asyncio.Event = field(default_factory=asyncio.Event)
     _broken: LeadglassError | None = None
     _revocations_trouble: str = ""
+    _key_trouble: str = ""
 
     async def run(self) -> None:
         """Serve until told to stop.
@@ -178,6 +179,7 @@ class _Serving:
             revoked = self._reload_revocations()
             if changed or revoked:
                 self._recheck()
+            self._take_up_key()
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         """Without whoever watches policy and disk the server must not go on."""
@@ -215,6 +217,22 @@ class _Serving:
         self._revocations_trouble = ""
         return changed
 
+    def _take_up_key(self) -> None:
+        """Seal with the site key that ``keys rotate`` has made current."""
+        try:
+            renewed = self.site.keys.refresh()
+        except ConfigurationInvalid as error:
+            if str(error) != self._key_trouble:
+                self._key_trouble = str(error)
+                log.error("the site key cannot be read anew, the one in use stays so", reason=str(error))
+            return
+        self._key_trouble = ""
+        if renewed:
+            key_id = self.site.keys.current().key_id.hex()
+            self._record("keys.adopted", Outcome.DONE, f"current is {key_id}")
+            log.info("site key renewed", key_id=key_id)
+            self._write_running()
+
     def _recheck(self) -> None:
         if self._server is not None:
             self._server.recheck(self._refresh)
@@ -246,6 +264,7 @@ class _Serving:
             associations=server.live,
             waiting=server.waiting,
             trouble=str(failure) if failure else "",
+            key_id=self.site.keys.current().key_id.hex(),
         )
         with contextlib.suppress(OSError):  # a full disk must not end the server
             write_running(self.site.home, running)

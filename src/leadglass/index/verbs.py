@@ -13,7 +13,7 @@ MAY_ASK_EXISTENCE: Final = frozenset({Verb.STORE, Verb.COMMIT, Verb.OPERATE})
 MAY_SEARCH: Final = frozenset({Verb.FIND, Verb.LIST})
 MAY_LOCATE: Final = frozenset({Verb.GET, Verb.MOVE, Verb.VIEW})
 MAY_INVENTORY: Final = frozenset({Verb.CHECK, Verb.KEYS, Verb.BACKUP, Verb.OPERATE})
-MAY_COUNT: Final = frozenset({Verb.STATUS, Verb.CHECK, Verb.OPERATE})
+MAY_COUNT: Final = frozenset({Verb.STATUS, Verb.CHECK, Verb.KEYS, Verb.OPERATE})
 MAY_LABEL: Final = frozenset({Verb.MANAGE})
 
 

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from leadglass.model.errors import ConfigurationInvalid, KeyUnavailable, StorageFailed
+from leadglass.model.errors import ConfigurationInvalid, KeyUnavailable, LocalProtocolError, StorageFailed
 
 KEY_ID_BYTES = 16
 SECRET_BYTES = 32  # AES-256
 
 _CURRENT = "site-current"
 _CURRENT_DRAFT = "site-current.new"
+_KEY_FILE = re.compile(r"site-([0-9a-f]{32})\.key")
 _KEY_ID_HEX = re.compile(rb"[0-9a-f]{32}\n?")
 _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
@@ -88,7 +89,7 @@ class FileKeyProvider:
     """Site keys as files: ``site-<hex id>.key``, 32 raw bytes each, and the pointer ``site-current``.
 
     The current key is read at construction and kept, so that losing the folder later stops no
-    store; older keys are read when first asked for. A new pointer takes effect at the next start.
+    store; older keys are read when first asked for. A new pointer takes effect with ``refresh``.
 
     Raises:
         ConfigurationInvalid: a file is missing, damaged, a link, or open to others; says what to do.
@@ -97,13 +98,76 @@ class FileKeyProvider:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         _refuse_shared_directory(directory)
-        pointer = directory / _CURRENT
+        key_id = self._pointer()
+        self._current = _load(_key_path(directory, key_id), key_id)
+        self._keys = {key_id: self._current}
+
+    def refresh(self) -> bool:
+        """Take up the key that another process has made current; whether there was another.
+
+        Raises:
+            ConfigurationInvalid: as the constructor; the key that was current stays so.
+        """
+        key_id = self._pointer()
+        if key_id == self._current.key_id:
+            return False
+        self._current = self.find(key_id)
+        return True
+
+    def renew(self, random_bytes: Callable[[int], bytes]) -> SiteKey:
+        """Make another key, durably, and make it the current one.
+
+        Raises:
+            StorageFailed: it could not be written; the old one stays current.
+        """
+        try:
+            key = _write_key(self._directory, random_bytes)
+            _point_to(self._directory, key)
+        except OSError as error:
+            reason = f"cannot make a key in {self._directory}: {error.strerror or error}"
+            raise StorageFailed(reason) from error
+        self._keys[key.key_id] = key
+        self._current = key
+        return key
+
+    def older(self) -> list[bytes]:
+        """The ids of all keys here but the current one."""
+        names = (path.name for path in self._directory.glob("site-*.key"))
+        ids = (bytes.fromhex(found[1]) for name in names if (found := _KEY_FILE.fullmatch(name)))
+        return sorted(key_id for key_id in ids if key_id != self._current.key_id)
+
+    def destroy(self, key_id: bytes) -> None:
+        """Overwrite and remove a key that no record needs any more.
+
+        Raises:
+            LocalProtocolError: it is the current one.
+            StorageFailed: it could not be removed durably.
+        """
+        if key_id == self._current.key_id:
+            raise LocalProtocolError("the current key is not destroyed")
+        path = _key_path(self._directory, key_id)
+        self._keys.pop(key_id, None)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.pwrite(descriptor, bytes(SECRET_BYTES), 0)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            path.unlink()
+            _sync_directory(self._directory)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageFailed(f"cannot destroy {path}: {error.strerror or error}") from error
+
+    def _pointer(self) -> bytes:
+        """The id of the key that is current on disk."""
+        pointer = self._directory / _CURRENT
         text = _read_private(pointer)
         if not _KEY_ID_HEX.fullmatch(text):
             raise ConfigurationInvalid(f"{pointer} does not name a key: restore it from the backup")
-        key_id = bytes.fromhex(text.decode("ascii"))
-        self._current = _load(_key_path(directory, key_id), key_id)
-        self._keys = {key_id: self._current}
+        return bytes.fromhex(text.decode("ascii"))
 
     @classmethod
     def create(cls, directory: Path, random_bytes: Callable[[int], bytes]) -> FileKeyProvider:
@@ -120,14 +184,7 @@ class FileKeyProvider:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             _sync_directory(directory.parent)
             _refuse_shared_directory(directory)
-            key = SiteKey.from_secret(random_bytes(SECRET_BYTES))
-            _write_private(_key_path(directory, key.key_id), key.secret)
-            # The pointer appears whole or not at all; a crash before it leaves an unused key, no harm.
-            draft = directory / _CURRENT_DRAFT
-            draft.unlink(missing_ok=True)
-            _write_private(draft, key.key_id.hex().encode("ascii") + b"\n")
-            draft.replace(pointer)
-            _sync_directory(directory)
+            _point_to(directory, _write_key(directory, random_bytes))
         except OSError as error:
             raise StorageFailed(f"cannot make a key in {directory}: {error.strerror or error}") from error
         return cls(directory)
@@ -151,6 +208,22 @@ class FileKeyProvider:
         key = _load(path, key_id)
         self._keys[key_id] = key
         return key
+
+
+def _write_key(directory: Path, random_bytes: Callable[[int], bytes]) -> SiteKey:
+    key = SiteKey.from_secret(random_bytes(SECRET_BYTES))
+    _write_private(_key_path(directory, key.key_id), key.secret)
+    _sync_directory(directory)
+    return key
+
+
+def _point_to(directory: Path, key: SiteKey) -> None:
+    """The pointer changes whole or not at all; a crash before leaves an unused key, no harm."""
+    draft = directory / _CURRENT_DRAFT
+    draft.unlink(missing_ok=True)
+    _write_private(draft, key.key_id.hex().encode("ascii") + b"\n")
+    draft.replace(directory / _CURRENT)
+    _sync_directory(directory)
 
 
 def _key_path(directory: Path, key_id: bytes) -> Path:

@@ -12,6 +12,7 @@ from leadglass.model.instance import Location
 from leadglass.storage.directory import SEGMENT, UNFINISHED, SegmentDirectory
 from leadglass.storage.filesystem import FileSystem, write_all
 from leadglass.storage.health import Health
+from leadglass.storage.keys import KeyProvider
 from leadglass.storage.record import HEADER_BYTES
 from leadglass.storage.seal import Sealer
 
@@ -45,6 +46,7 @@ class LargeSetting:
     directory: SegmentDirectory
     filesystem: FileSystem
     health: Health
+    keys: KeyProvider
 
 
 class LocalLargeObject:
@@ -58,6 +60,7 @@ class LocalLargeObject:
         self._directory = setting.directory
         self._filesystem = setting.filesystem
         self._health = setting.health
+        self._keys = setting.keys
         self._segment = segment
         self._sealer = sealer
         self._end = HEADER_BYTES
@@ -78,7 +81,7 @@ class LocalLargeObject:
     def finish(self) -> Location:
         """As ``LargeObject.finish``."""
         descriptor = self._open_descriptor()
-        last, header = self._sealer.finish()
+        last, header = self._sealer.finish(self._keys.current())
         self._put(descriptor, [last], self._end)
         self._put(descriptor, [header], 0)
         try:

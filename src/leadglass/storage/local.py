@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from leadglass.model.clock import Clock
-from leadglass.model.errors import LocalProtocolError, StorageFailed
+from leadglass.model.errors import IntegrityBroken, LocalProtocolError, StorageFailed
 from leadglass.model.instance import Location
 from leadglass.model.permit import Permit
 from leadglass.storage.blocks import BlockWriter, Staging
@@ -17,13 +18,15 @@ from leadglass.storage.descriptors import DescriptorCache
 from leadglass.storage.directory import SEGMENT, SegmentDirectory, SegmentInfo, unreadable
 from leadglass.storage.filesystem import FileSystem, write_all
 from leadglass.storage.health import NO_ROOM, Health, StoreState
+from leadglass.storage.journal import HeaderJournal, NewHeader
 from leadglass.storage.keys import KeyProvider
 from leadglass.storage.large import LargeObject, LargeSetting, LocalLargeObject
 from leadglass.storage.permits import require_permit
-from leadglass.storage.reader import ScannedRecord, SealedReader, TornTail, open_record, verify_record, walk
+from leadglass.storage.reader import ScannedRecord, SealedReader, TornTail, open_record, walk
 from leadglass.storage.record import CHUNK_BYTES
+from leadglass.storage.rewriting import erased_headers, rewrapped_headers
 from leadglass.storage.seal import Sealable, Sealer
-from leadglass.storage.store import PendingAppend
+from leadglass.storage.store import PendingAppend, Record
 from leadglass.storage.ulid import new_ulid
 
 
@@ -43,6 +46,7 @@ class _Tail:
     segment: str
     descriptor: int
     size_bytes: int
+    key_id: bytes
     direct: int | None = None
     blocks: BlockWriter | None = None
 
@@ -114,6 +118,9 @@ class LocalSegmentStore:
         self._readable = DescriptorCache(self._directory.open_for_reading, limits.open_segments)
         self._tail: _Tail | None = None
         self._staging = Staging()
+        self._journal = HeaderJournal(self._directory, filesystem)
+        self._writing = threading.Lock()
+        self._tail_is_left = False
 
     @property
     def state(self) -> StoreState:
@@ -143,19 +150,27 @@ class LocalSegmentStore:
     def begin_large(self, permit: Permit, object_id: bytes) -> LargeObject:
         """As ``SegmentStore.begin_large``."""
         require_permit(permit)
-        sealer = Sealer(object_id, self._keys.current(), self._random_bytes, self._limits.chunk_bytes)
-        setting = LargeSetting(self._directory, self._filesystem, self._health)
+        self._keys.current()  # without one it ends here, before any byte is taken
+        sealer = Sealer(object_id, self._random_bytes, self._limits.chunk_bytes)
+        setting = LargeSetting(self._directory, self._filesystem, self._health, self._keys)
         return LocalLargeObject(setting, self._new_name(), sealer)
 
     def open(self, permit: Permit, location: Location, object_id: bytes) -> SealedReader:
         """As ``SegmentStore.open``."""
         require_permit(permit)
-        return open_record(self._read_at, location, object_id, self._keys)
+        try:
+            return open_record(self._read_at, location, object_id, self._keys)
+        except IntegrityBroken:
+            if not self._journal.is_pending:
+                raise
+        with self._journal.exclusively():  # its header may be half written
+            return open_record(self._read_at, location, object_id, self._keys)
 
     def verify(self, permit: Permit, location: Location, object_id: bytes) -> None:
         """As ``SegmentStore.verify``."""
         require_permit(permit)
-        verify_record(self._read_at, location, object_id, self._keys)
+        for _ in self.open(permit, location, object_id).chunks():
+            pass
 
     def segments(self, permit: Permit) -> Iterator[SegmentInfo]:
         """As ``SegmentStore.segments``."""
@@ -194,6 +209,28 @@ class LocalSegmentStore:
             raise StorageFailed(f"cannot remove an unfinished object: {error.strerror}") from error
         return len(files)
 
+    def rewrap(self, permit: Permit, records: Sequence[Record]) -> int:
+        """As ``SegmentStore.rewrap``."""
+        require_permit(permit)
+        with self._journal.exclusively():
+            headers = rewrapped_headers(self._read_at, records, self._keys, self._random_bytes)
+            self._change(headers)
+        return len(headers)
+
+    def erase(self, permit: Permit, records: Sequence[Record]) -> None:
+        """As ``SegmentStore.erase``."""
+        require_permit(permit)
+        with self._journal.exclusively():
+            self._change(erased_headers(self._read_at, records))
+
+    def finish_rewrites(self, permit: Permit) -> bool:
+        """As ``SegmentStore.finish_rewrites``."""
+        require_permit(permit)
+        if not self._journal.is_pending:
+            return False
+        with self._journal.exclusively():
+            return True
+
     def free_bytes(self, permit: Permit) -> int:
         """As ``SegmentStore.free_bytes``."""
         require_permit(permit)
@@ -210,7 +247,14 @@ class LocalSegmentStore:
 
     def _tail_for(self, length: int) -> _Tail:
         """The segment that takes ``length`` more bytes: the open one, or a new one."""
+        with self._writing:
+            if self._tail_is_left:
+                self._retire()
+                self._tail_is_left = False
         tail = self._tail
+        if tail is not None and tail.key_id != self._keys.current().key_id:
+            self._retire()  # so that no record of the older key is in a segment that grows
+            tail = None
         if tail is not None and (
             not tail.size_bytes or tail.size_bytes + length <= self._limits.segment_bytes
         ):
@@ -221,15 +265,28 @@ class LocalSegmentStore:
             descriptor = self._directory.create(segment + SEGMENT)
         except OSError as error:
             raise StorageFailed(f"cannot make a segment: {error.strerror}") from error
-        tail = self._tail = _Tail(segment, descriptor, 0)
+        tail = self._tail = _Tail(segment, descriptor, 0, self._keys.current().key_id)
         tail.direct = self._filesystem.open_direct(descriptor)
         if tail.direct is not None:
             tail.blocks = BlockWriter(self._filesystem, descriptor, tail.direct, self._staging)
         self._sync_directory()
         return tail
 
+    def _change(self, headers: Sequence[NewHeader]) -> None:
+        """Put new headers in place; the open segment is left first, for its last block is in memory."""
+        with self._writing:
+            if self._tail is not None and any(each.segment == self._tail.segment for each in headers):
+                self._tail_is_left = True
+        self._journal.change(headers)
+
     def _write(self, tail: _Tail, batch: Sequence[Sealable]) -> None:
         """Write a batch behind all that counts, and make it durable."""
+        with self._writing:
+            if self._tail_is_left:
+                raise StorageFailed("the segment was left while a batch was on its way: send it again")
+            self._write_now(tail, batch)
+
+    def _write_now(self, tail: _Tail, batch: Sequence[Sealable]) -> None:
         self._health.require()
         buffers = [buffer for item in batch for buffer in item.buffers]
         try:

@@ -11,13 +11,15 @@ from leadglass.model.instance import Location
 from leadglass.model.permit import Permit
 from leadglass.storage.directory import SegmentInfo
 from leadglass.storage.health import StoreState
+from leadglass.storage.journal import NewHeader
 from leadglass.storage.keys import KeyProvider
 from leadglass.storage.large import LargeObject
 from leadglass.storage.permits import require_permit
 from leadglass.storage.reader import ScannedRecord, SealedReader, TornTail, open_record, verify_record, walk
 from leadglass.storage.record import CHUNK_BYTES
+from leadglass.storage.rewriting import erased_headers, rewrapped_headers
 from leadglass.storage.seal import Sealable, Sealer
-from leadglass.storage.store import PendingAppend
+from leadglass.storage.store import PendingAppend, Record
 from leadglass.storage.ulid import new_ulid
 
 _UNLIMITED_BYTES = 1 << 62
@@ -56,6 +58,7 @@ class MemorySegmentStore:
         self._chunk_bytes = chunk_bytes
         self._segments: dict[str, bytearray] = {}
         self._tail: str | None = None
+        self._tail_key_id = b""
 
     @property
     def state(self) -> StoreState:
@@ -75,8 +78,12 @@ class MemorySegmentStore:
             return _MemoryAppend((), bytearray(), ())
         length = sum(item.length for item in batch)
         segment = self._tail
+        key_id = self._keys.current().key_id
+        if key_id != self._tail_key_id:
+            segment = None
         if segment is None or len(self._segments[segment]) + length > self._segment_bytes:
             segment = self._tail = self._new_name()
+            self._tail_key_id = key_id
             self._segments[segment] = bytearray()
         content = self._segments[segment]
         locations = []
@@ -89,8 +96,9 @@ class MemorySegmentStore:
     def begin_large(self, permit: Permit, object_id: bytes) -> LargeObject:
         """As ``SegmentStore.begin_large``, but it is all in memory."""
         require_permit(permit)
-        sealer = Sealer(object_id, self._keys.current(), self._random_bytes, self._chunk_bytes)
-        return _MemoryLargeObject(self._segments, self._new_name(), sealer)
+        self._keys.current()  # without one it ends here
+        sealer = Sealer(object_id, self._random_bytes, self._chunk_bytes)
+        return _MemoryLargeObject(self._segments, self._new_name(), sealer, self._keys)
 
     def open(self, permit: Permit, location: Location, object_id: bytes) -> SealedReader:
         """As ``SegmentStore.open``."""
@@ -129,6 +137,21 @@ class MemorySegmentStore:
         require_permit(permit)
         return 0
 
+    def rewrap(self, permit: Permit, records: Sequence[Record]) -> int:
+        """As ``SegmentStore.rewrap``."""
+        require_permit(permit)
+        return self._change(rewrapped_headers(self._read_at, records, self._keys, self._random_bytes))
+
+    def erase(self, permit: Permit, records: Sequence[Record]) -> None:
+        """As ``SegmentStore.erase``."""
+        require_permit(permit)
+        self._change(erased_headers(self._read_at, records))
+
+    def finish_rewrites(self, permit: Permit) -> bool:
+        """As ``SegmentStore.finish_rewrites``: nothing in memory is broken off."""
+        require_permit(permit)
+        return False
+
     def free_bytes(self, permit: Permit) -> int:
         """As ``SegmentStore.free_bytes``: no bound that this store knows."""
         require_permit(permit)
@@ -137,6 +160,11 @@ class MemorySegmentStore:
     def close(self) -> None:
         """As ``SegmentStore.close``."""
         self._segments.clear()
+
+    def _change(self, headers: Sequence[NewHeader]) -> int:
+        for each in headers:
+            self._content(each.segment)[each.offset : each.offset + len(each.raw)] = each.raw
+        return len(headers)
 
     def _content(self, segment: str) -> bytearray:
         try:
@@ -154,7 +182,10 @@ class MemorySegmentStore:
 class _MemoryLargeObject:
     """Collects chunks; becomes a segment at the end."""
 
-    def __init__(self, segments: dict[str, bytearray], segment: str, sealer: Sealer) -> None:
+    def __init__(
+        self, segments: dict[str, bytearray], segment: str, sealer: Sealer, keys: KeyProvider
+    ) -> None:
+        self._keys = keys
         self._segments = segments
         self._segment = segment
         self._sealer: Sealer | None = sealer
@@ -166,7 +197,7 @@ class _MemoryLargeObject:
 
     def finish(self) -> Location:
         """As ``LargeObject.finish``."""
-        last, header = self._open_sealer().finish()
+        last, header = self._open_sealer().finish(self._keys.current())
         self._sealer = None
         content = bytearray(b"".join((header, *self._chunks, last)))
         self._segments[self._segment] = content

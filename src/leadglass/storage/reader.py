@@ -13,6 +13,7 @@ from leadglass.storage.record import (
     HEADER_BYTES,
     TAG_BYTES,
     ChunkCipher,
+    Header,
     Shape,
     broken,
     decode_header,
@@ -33,6 +34,7 @@ class ScannedRecord:
     object_id: bytes
     location: Location
     plaintext_bytes: int
+    is_erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +105,21 @@ def open_record(read_at: ReadAt, location: Location, object_id: bytes, keys: Key
         IntegrityBroken: it is not there, not whole, or not authentic.
         KeyUnavailable: the site key that sealed it is missing.
     """
+    header = read_header(read_at, location, object_id)
+    cipher = unwrap(header, keys.find(header.key_id), location)
+    return SealedReader(read_at, location, header.shape, cipher)
+
+
+def read_header(read_at: ReadAt, location: Location, object_id: bytes) -> Header:
+    """The header at ``location``, which must be that of ``object_id``.
+
+    Raises:
+        IntegrityBroken: it is not there, not whole, or another's.
+    """
     header = decode_header(read_at(location.segment, location.offset, HEADER_BYTES), location)
     if header.shape.object_id != object_id or header.shape.record_bytes != location.length:
         raise broken(location, "another object than the index says")
-    cipher = unwrap(header, keys.find(header.key_id), location)
-    return SealedReader(read_at, location, header.shape, cipher)
+    return header
 
 
 def verify_record(read_at: ReadAt, location: Location, object_id: bytes, keys: KeyProvider) -> None:
@@ -138,7 +150,7 @@ def walk(read_at: ReadAt, segment: str, size_bytes: int) -> Iterator[ScannedReco
         if offset + location.length > size_bytes:
             yield TornTail(offset)
             return
-        yield ScannedRecord(header.shape.object_id, location, header.shape.plaintext_bytes)
+        yield ScannedRecord(header.shape.object_id, location, header.shape.plaintext_bytes, header.is_erased)
         offset += location.length
 
 

@@ -98,6 +98,11 @@ class Header:
     wrap_nonce: bytes
     wrapped_key: bytes
 
+    @property
+    def is_erased(self) -> bool:
+        """Whether the key was destroyed: nobody will ever read the object again."""
+        return not any(self.wrapped_key)
+
 
 def encode_header(shape: Shape, site_key: SiteKey, data_key: bytes, wrap_nonce: bytes) -> bytes:
     """The header of an object. ``wrap_nonce`` is 12 fresh random bytes."""
@@ -146,15 +151,29 @@ def unwrap(header: Header, site_key: SiteKey, location: Location) -> ChunkCipher
     """Open the data key, which proves the header.
 
     Raises:
-        IntegrityBroken: header or wrapped key were changed.
+        IntegrityBroken: header or wrapped key were changed, or the object was erased.
     """
+    return ChunkCipher(_data_key(header, site_key, location), header.shape.object_id)
+
+
+def rewrapped(header: Header, old: SiteKey, new: SiteKey, wrap_nonce: bytes, location: Location) -> bytes:
+    """The header with its data key under another site key. Raises as ``unwrap``."""
+    return encode_header(header.shape, new, _data_key(header, old, location), wrap_nonce)
+
+
+def erased(header: Header) -> bytes:
+    """The header with its data key destroyed; it still says how long the record is."""
+    checked = header.authenticated + bytes(NONCE_BYTES + _WRAP_BYTES)
+    return checked + _CRC.pack(zlib.crc32(checked))
+
+
+def _data_key(header: Header, site_key: SiteKey, location: Location) -> bytes:
+    if header.is_erased:
+        raise broken(location, "it was erased")
     try:
-        data_key = AESGCM(_secret(site_key)).decrypt(
-            header.wrap_nonce, header.wrapped_key, header.authenticated
-        )
+        return AESGCM(_secret(site_key)).decrypt(header.wrap_nonce, header.wrapped_key, header.authenticated)
     except InvalidTag:
         raise broken(location, "the header was tampered with") from None
-    return ChunkCipher(data_key, header.shape.object_id)
 
 
 class ChunkCipher:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from leadglass.model.permit import Permit
-from leadglass.storage.keys import SiteKey
+from leadglass.storage.keys import KeyProvider, SiteKey
 from leadglass.storage.permits import require_permit
 from leadglass.storage.record import (
     CHUNK_BYTES,
@@ -54,7 +54,7 @@ class ObjectToSeal:
     object_id: bytes
     payload: Sequence[bytes | memoryview]
     size_bytes: int
-    site_key: SiteKey
+    keys: KeyProvider
     random_bytes: Callable[[int], bytes]
 
     @property
@@ -65,7 +65,7 @@ class ObjectToSeal:
     @property
     def buffers(self) -> Sequence[bytes]:
         """As ``Sealable.buffers``."""
-        return _sealed(self.object_id, self.payload, self.site_key, self.random_bytes, CHUNK_BYTES)
+        return _sealed(self.object_id, self.payload, self.keys.current(), self.random_bytes, CHUNK_BYTES)
 
 
 class Sealer:
@@ -76,10 +76,7 @@ class Sealer:
     one fragment covers a whole chunk and more.
     """
 
-    def __init__(
-        self, object_id: bytes, site_key: SiteKey, random_bytes: Callable[[int], bytes], chunk_bytes: int
-    ) -> None:
-        self._site_key = site_key
+    def __init__(self, object_id: bytes, random_bytes: Callable[[int], bytes], chunk_bytes: int) -> None:
         self._data_key = random_bytes(DATA_KEY_BYTES)
         self._wrap_nonce = random_bytes(NONCE_BYTES)
         self._shape = Shape(object_id, 0, chunk_bytes)
@@ -107,11 +104,11 @@ class Sealer:
                 rest = rest[room_bytes:]
         return sealed
 
-    def finish(self) -> tuple[bytes, bytes]:
+    def finish(self, site_key: SiteKey) -> tuple[bytes, bytes]:
         """The last chunk, sealed, and the header that goes before all chunks."""
         last = self._cipher.seal_last(self._pending, self._chunks)
         shape = Shape(self._shape.object_id, self._plaintext_bytes, self._shape.chunk_bytes)
-        return last, encode_header(shape, self._site_key, self._data_key, self._wrap_nonce)
+        return last, encode_header(shape, site_key, self._data_key, self._wrap_nonce)
 
     def _next(self, plaintext: bytearray | memoryview) -> bytes:
         sealed = self._cipher.seal(plaintext, self._chunks)
@@ -144,7 +141,7 @@ def _sealed(
     random_bytes: Callable[[int], bytes],
     chunk_bytes: int,
 ) -> tuple[bytes, ...]:
-    sealer = Sealer(object_id, site_key, random_bytes, chunk_bytes)
+    sealer = Sealer(object_id, random_bytes, chunk_bytes)
     chunks = [chunk for fragment in payload for chunk in sealer.add(fragment)]
-    last, header = sealer.finish()
+    last, header = sealer.finish(site_key)
     return header, *chunks, last

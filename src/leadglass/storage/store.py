@@ -8,6 +8,7 @@ acknowledged leaves at most bytes that ``scan`` shows and ``truncate_tail`` remo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from leadglass.model.instance import Location
@@ -17,6 +18,14 @@ from leadglass.storage.health import StoreState
 from leadglass.storage.large import LargeObject
 from leadglass.storage.reader import ScannedRecord, SealedReader, TornTail
 from leadglass.storage.seal import Sealable
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record that the index names."""
+
+    location: Location
+    object_id: bytes
 
 
 class PendingAppend(Protocol):
@@ -107,6 +116,35 @@ class SegmentStore(Protocol):
 
         Raises:
             StorageFailed: one could not be removed.
+        """
+
+    def rewrap(self, permit: Permit, records: Sequence[Record]) -> int:
+        """Have the current site key wrap the data keys of these records; how many it did not before.
+
+        On disk when it returns. Killed in between, each record is under the old key or the new one.
+
+        Raises:
+            IntegrityBroken: one is not there, not whole or not authentic; none is changed.
+            KeyUnavailable: the site key of one is missing; none is changed.
+            StorageFailed: the disk refuses.
+        """
+
+    def erase(self, permit: Permit, records: Sequence[Record]) -> None:
+        """Destroy the data keys of these records, for good: nobody will ever read them again.
+
+        On disk when it returns. A record that was erased before stays so.
+
+        Raises:
+            IntegrityBroken: one is not there or not whole; none is changed.
+            StorageFailed: the disk refuses.
+        """
+
+    def finish_rewrites(self, permit: Permit) -> bool:
+        """Recovery at start: finish a rewrap or an erasure that was broken off; whether there was one.
+
+        Raises:
+            StorageFailed: the disk refuses.
+            IntegrityBroken: the journal is damaged.
         """
 
     def free_bytes(self, permit: Permit) -> int:

@@ -24,6 +24,7 @@ from leadglass.identity.clock import SystemClock
 from leadglass.index.engine import reading
 from leadglass.model.errors import AlreadyServing, ConfigurationInvalid, LocalError, StorageFailed
 from leadglass.model.event import AuditEvent, Outcome
+from leadglass.storage.keys import FileKeyProvider
 from tests.support.command_line import Leadglass
 from tests.support.net_rig import run, until
 from tests.support.site import LiveSite, make_site
@@ -365,3 +366,22 @@ def test_in_a_process_of_its_own_it_logs_json_and_ends_with_0(tmp_path: Path) ->
 
 def test_a_file_that_is_gone_has_no_stamp(tmp_path: Path) -> None:
     assert _stamp(tmp_path / "nothing") is None
+
+
+def test_a_key_that_was_made_current_is_taken_up_and_published(live: LiveSite, home: Home) -> None:
+    async def scenario() -> None:
+        async with serving(home) as (server, _task):
+            made = await asyncio.to_thread(FileKeyProvider(home.keys).renew, os.urandom)
+            key_id = made.key_id.hex()
+            await until(lambda: server.site.keys.current() == made)
+            await until(lambda: (said := read_running(home)) is not None and said.key_id == key_id)
+            pointer = home.keys / "site-current"
+            good = pointer.read_text(encoding="ascii")
+            pointer.write_text("nonsense", encoding="ascii")
+            await until(lambda: bool(server._key_trouble))
+            assert server.site.keys.current() == made
+            pointer.write_text(good, encoding="ascii")
+            await until(lambda: not server._key_trouble)
+
+    run(scenario())
+    assert "keys.adopted" in kinds(live)

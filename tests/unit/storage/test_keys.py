@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from leadglass.model.errors import ConfigurationInvalid, KeyUnavailable, StorageFailed
+from leadglass.model.errors import ConfigurationInvalid, KeyUnavailable, LocalProtocolError, StorageFailed
 from leadglass.storage.keys import FileKeyProvider, MemoryKeyProvider, SiteKey
 from tests.support.storage import OTHER_KEY, SITE_KEY, repeatable_bytes
 
@@ -170,3 +170,52 @@ def test_keys_in_memory() -> None:
         keys.find(bytes(16))
     with pytest.raises(KeyUnavailable):
         MemoryKeyProvider([]).current()
+
+
+def test_a_key_made_by_another_process_is_taken_up(keys: FileKeyProvider, folder: Path) -> None:
+    assert not keys.refresh()
+    made = FileKeyProvider(folder).renew(os.urandom)
+    assert keys.current() != made
+    assert keys.refresh()
+    assert keys.current() == made
+    assert len(keys.older()) == 1
+
+
+def test_a_pointer_that_was_damaged_leaves_the_current_key(keys: FileKeyProvider, folder: Path) -> None:
+    before = keys.current()
+    (folder / "site-current").write_text("nonsense")
+    with pytest.raises(ConfigurationInvalid):
+        keys.refresh()
+    assert keys.current() is before
+
+
+def test_an_older_key_can_be_destroyed_and_the_current_one_not(keys: FileKeyProvider, folder: Path) -> None:
+    old = keys.current()
+    new = keys.renew(os.urandom)
+    keys.destroy(old.key_id)
+    keys.destroy(old.key_id)
+    assert keys.older() == []
+    with pytest.raises(KeyUnavailable):
+        keys.find(old.key_id)
+    with pytest.raises(LocalProtocolError):
+        keys.destroy(new.key_id)
+    assert FileKeyProvider(folder).current() == new
+
+
+def test_a_key_that_cannot_be_written_leaves_the_current_one(keys: FileKeyProvider, folder: Path) -> None:
+    before = keys.current()
+    (folder / "site-current.new").mkdir()
+    with pytest.raises(StorageFailed, match="cannot make a key"):
+        keys.renew(os.urandom)
+    assert keys.current() is before
+    assert FileKeyProvider(folder).current() == before
+
+
+def test_a_key_that_cannot_be_destroyed_is_named(keys: FileKeyProvider, folder: Path) -> None:
+    keys.renew(os.urandom)
+    (old,) = keys.older()
+    path = folder / f"site-{old.hex()}.key"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StorageFailed, match="cannot destroy"):
+        keys.destroy(old)

@@ -48,7 +48,7 @@ def test_memoryviews_are_sealed_like_bytes() -> None:
 
 def test_a_peer_that_sends_single_bytes_costs_no_more_than_a_chunk() -> None:
     chunk_bytes = 32 << 10
-    sealer = Sealer(object_id(1), SITE_KEY, repeatable_bytes(5), chunk_bytes)
+    sealer = Sealer(object_id(1), repeatable_bytes(5), chunk_bytes)
     tracemalloc.start()
     try:
         for _ in range(chunk_bytes):
