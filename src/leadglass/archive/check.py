@@ -47,11 +47,16 @@ Progress = Callable[[Stage, int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """One thing that is wrong. ``instance`` and ``study`` where an object is hit."""
+    """One thing that is wrong. ``instance`` and ``study`` where an object is hit.
+
+    ``series`` and ``received_from`` where the index holds it: its sender may have another copy.
+    """
 
     what: str
     study: str = ""
     instance: str = ""
+    series: str = ""
+    received_from: str = ""
 
 
 @dataclass(slots=True)
@@ -152,7 +157,7 @@ class Checker:
             report.size_bytes += stored.size_bytes
             report.quarantined += held.quarantined is not None
             for what in self._problems(permit, held):
-                report.add(Damage(what, stored.study, stored.sop_instance))
+                report.add(Damage(what, stored.study, stored.sop_instance, stored.series, held.received_from))
             not_seen.pop(stored.sop_instance, None)
             if recorded is not None and stored.sop_instance not in recorded:
                 unrecorded[stored.sop_instance] = stored.study

@@ -8,7 +8,7 @@ import typer
 from rich.progress import Progress, TaskID
 
 from leadglass.app import checker_of, local_site
-from leadglass.archive.check import CheckReport, Stage
+from leadglass.archive.check import CheckReport, Damage, Stage
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, message_console, print_fields, print_json, say
 from leadglass.model.action import Verb
@@ -64,6 +64,14 @@ def _print(report: CheckReport, *, as_json: bool) -> None:
         }
     )
     for damage in report.damages:
-        where = f" (study {damage.study}, instance {damage.instance})" if damage.instance else ""
-        say(f"damage: {damage.what}{where}")
+        say(f"damage: {damage.what}{_where(damage)}")
     say("sound" if report.sound else f"{report.damage_count} damages found")
+
+
+def _where(damage: Damage) -> str:
+    """The object that is hit, if it is one, and who may have another copy of it."""
+    if not damage.instance:
+        return ""
+    series = f", series {damage.series}" if damage.series else ""
+    sender = f"; another copy may be at its sender, {damage.received_from}" if damage.received_from else ""
+    return f" (study {damage.study}{series}, instance {damage.instance}{sender})"

@@ -106,6 +106,16 @@ def damaged_header(rig: ArchiveRig) -> None:
     flip(segment(rig, SMALL[1]), located(rig, SMALL[1]).location.offset)
 
 
+def test_a_damaged_object_alone_is_named_with_its_series_and_its_sender(full: ArchiveRig) -> None:
+    stored = located(full, SMALL[1])
+    (sender,) = {held.received_from for held in full.index.inventory(full.permit(Verb.CHECK))}
+    assert sender
+    damaged_byte(full)
+    (damage,) = check(full).damages
+    named = (damage.study, damage.series, damage.instance, damage.received_from)
+    assert named == (stored.study, stored.series, stored.sop_instance, sender)
+
+
 def cut_segment(rig: ArchiveRig) -> None:
     path = segment(rig, SMALL[0])
     path.write_bytes(path.read_bytes()[:-10])
