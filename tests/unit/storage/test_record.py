@@ -206,7 +206,8 @@ def test_an_unreadable_disk_is_not_mistaken_for_a_torn_tail() -> None:
 
 @given(st.binary(max_size=400))
 def test_garbage_is_a_torn_tail_and_never_anything_else(garbage: bytes) -> None:
-    expected = [TornTail(0)] if garbage else []
+    # Zeros alone are what fills the last block of a segment that is being written.
+    expected = [TornTail(0)] if any(garbage) else []
     assert list(walk(reading(garbage), SEGMENT, len(garbage))) == expected
 
 
