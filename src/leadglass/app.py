@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from leadglass.admin.trail import Trail
 from leadglass.archive.check import Checker
 from leadglass.archive.committer import Committer
+from leadglass.archive.deletion import Deleter, Rooms
 from leadglass.archive.ingest import Ingest, IngestLimits
 from leadglass.archive.jobs import Deliver, Done, StoreResult
 from leadglass.archive.query import Finder
@@ -34,7 +35,9 @@ from leadglass.identity.peers import DeviceIdentity
 from leadglass.identity.revocation import Revocations
 from leadglass.identity.session import TlsSession
 from leadglass.identity.tls import archive_client_context, server_context
+from leadglass.index.bin import Bin
 from leadglass.index.engine import open_engine
+from leadglass.index.holds import Holds
 from leadglass.index.index import Index
 from leadglass.index.inventory import Held
 from leadglass.index.migrate import migrate
@@ -248,6 +251,12 @@ def local_site(home: Home) -> Iterator[Site]:
 def checker_of(site: Site) -> Checker:
     """What compares the rooms of a site with one another."""
     return Checker(site.index, site.store, site.engine, site.home.checkpoints, site.public_key)
+
+
+def deleter_of(site: Site) -> Deleter:
+    """What moves to the bin, takes back and erases."""
+    rooms = Rooms(Bin(site.engine), Holds(site.engine), site.store, site.committer, site.clock)
+    return Deleter(rooms, site.settings.retention.bin_days)
 
 
 def key_list(site: Site) -> list[tuple[str, bool]]:

@@ -146,6 +146,7 @@ USED_BY_CHILDREN = (
     "leadglass.app",
     "leadglass.archive.recover",
     "leadglass.cli.archive",
+    "leadglass.cli.deletion",
     "leadglass.cli.keys",
     "leadglass.cli.serve",
     "leadglass.cli.site",

@@ -222,17 +222,24 @@ def _noted(report: CheckReport) -> Iterator[None]:
 
 
 def _stored_instances(connection: Connection) -> dict[Uid, Uid]:
-    return {
-        Uid(line.event.instance): Uid(line.event.study)
-        for kind in ("instance.stored", "instance.quarantined")
-        for line in after(connection, 0, Filters(kind=kind))
-    }
+    """Those that the trail says were stored, and not erased since."""
+    stored: dict[Uid, tuple[int, Uid]] = {}
+    for kind in ("instance.stored", "instance.quarantined"):
+        for line in after(connection, 0, Filters(kind=kind)):
+            uid = Uid(line.event.instance)
+            last, _ = stored.get(uid, (0, ""))
+            stored[uid] = max(last, line.seq), Uid(line.event.study)
+    for line in after(connection, 0, Filters(kind="instance.erased")):
+        uid = Uid(line.event.instance)
+        if uid in stored and stored[uid][0] < line.seq:
+            del stored[uid]
+    return {uid: study for uid, (_, study) in stored.items()}
 
 
 def _is_unknown(record: ScannedRecord | TornTail, offsets: set[int]) -> bool:
     """A torn tail that the index names shows as a broken object; else it was never acknowledged."""
     match record:
         case ScannedRecord():
-            return record.location.offset not in offsets
+            return record.location.offset not in offsets and not record.is_erased
         case TornTail():
             return True

@@ -2,7 +2,8 @@
 
 Event identifiers are of PS3.16 CID 400, types of CID 401, coding scheme DCM. Patient ID, study and
 instance UIDs stand only in kinds whose A.5 message has the patient and the study as participant
-objects (Begin Transferring §A.5.3.3, Instances Accessed §A.5.3.6, Instances Transferred §A.5.3.7).
+objects (Begin Transferring §A.5.3.3, Instances Accessed §A.5.3.6, Instances Transferred §A.5.3.7, Study
+Deleted §A.5.3.8).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class EventId(Enum):
 
     APPLICATION_ACTIVITY = Code("110100", "Application Activity")
     AUDIT_LOG_USED = Code("110101", "Audit Log Used")
+    STUDY_DELETED = Code("110105", "DICOM Study Deleted")
     BEGIN_TRANSFERRING = Code("110102", "Begin Transferring DICOM Instances")
     INSTANCES_ACCESSED = Code("110103", "DICOM Instances Accessed")
     INSTANCES_TRANSFERRED = Code("110104", "DICOM Instances Transferred")
@@ -62,6 +64,7 @@ class AuditKind:
 
 PATIENT_FIELDS: Final = frozenset({"study", "instance", "patient_id"})
 _STUDY: Final = frozenset({"study"})
+_OBJECT: Final = frozenset({"study", "instance"})
 
 _OPERATIONS: Final[Mapping[Verb, EventId]] = MappingProxyType(
     {
@@ -85,6 +88,14 @@ def _node(kind: str, meaning: str) -> AuditKind:
 
 def _moved(kind: str, meaning: str, may_name: frozenset[str] = PATIENT_FIELDS) -> AuditKind:
     return AuditKind(kind, EventId.INSTANCES_TRANSFERRED, None, meaning, may_name)
+
+
+def _deleted(kind: str, meaning: str, may_name: frozenset[str]) -> AuditKind:
+    return AuditKind(kind, EventId.STUDY_DELETED, None, meaning, may_name)
+
+
+def _changed(kind: str, meaning: str) -> AuditKind:
+    return AuditKind(kind, EventId.INSTANCES_ACCESSED, None, meaning, _STUDY)
 
 
 def _configured(kind: str, meaning: str) -> AuditKind:
@@ -120,6 +131,13 @@ _ALL: Final = (
     _moved("instance.refused", "an instance could not be stored"),
     AuditKind("query.answered", EventId.QUERY, None, "a query was answered"),
     _moved("retrieval.sent", "instances of a study left the archive", _STUDY),
+    _deleted("study.deleted", "a study, or a part of it, was moved to the bin", _STUDY),
+    _changed("study.restored", "what was deleted of a study is served again"),
+    _deleted("instance.erased", "an instance's key was destroyed: nobody will read it again", _OBJECT),
+    _changed("study.held", "a study was put under a legal hold"),
+    _changed("study.released", "a legal hold was lifted"),
+    _changed("study.labelled", "a label was put on a study"),
+    _changed("study.unlabelled", "a label was taken off a study"),
     _ran("server.started", EventType.APPLICATION_START, "the server accepts connections"),
     _ran("server.stopped", EventType.APPLICATION_STOP, "the server has drained and ends"),
     _ran("server.recovered", EventType.APPLICATION_START, "what a crash left unfinished was put right"),

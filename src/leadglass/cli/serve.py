@@ -22,6 +22,7 @@ from leadglass.app import (
     Site,
     build_server,
     changed_policy,
+    deleter_of,
     open_site,
     read_site_settings,
     standing_policy,
@@ -46,11 +47,13 @@ from leadglass.model.errors import (
     StorageFailed,
 )
 from leadglass.model.event import AuditEvent, Outcome
+from leadglass.model.permit import Permit
 from leadglass.net.server import DicomServer
 from leadglass.policy import FailedTest
 
 WATCH_S = 0.25
 HOUSEKEEPING_S = 1.0
+ERASE_S = 60.0
 DRAIN_S = 20.0
 
 log = structlog.get_logger()
@@ -121,6 +124,7 @@ class _Serving:
     _broken: LeadglassError | None = None
     _revocations_trouble: str = ""
     _key_trouble: str = ""
+    _ending: bool = False
 
     async def run(self) -> None:
         """Serve until told to stop.
@@ -150,11 +154,15 @@ class _Serving:
             say("ready " + " ".join(f"{name}={address}" for name, address in listeners.items()))
             watching = loop.create_task(self._watch())
             keeping = loop.create_task(self._keep_house())
+            erasing = loop.create_task(self._erase(permit))
+            erasing.add_done_callback(self._worker_ended)
             watching.add_done_callback(self._worker_ended)
             keeping.add_done_callback(self._worker_ended)
             await self._stop.wait()
             watching.cancel()
             keeping.cancel()
+            self._ending = True
+            erasing.cancel()
             log.info("draining", associations=sum(server.live.values()))
             await server.drain(self.drain_s)
             self._record("server.stopped", Outcome.DONE, str(self._broken or ""))
@@ -180,6 +188,24 @@ class _Serving:
             if changed or revoked:
                 self._recheck()
             self._take_up_key()
+
+    async def _erase(self, permit: Permit) -> None:
+        """Every minute: destroy the keys of what was in the bin for its time, or was taken out of it."""
+        deleter = deleter_of(self.site)
+
+        def erase() -> int:
+            deleter.condemn(permit)
+            return deleter.erase(permit, lambda _done: not self._ending)
+
+        while True:
+            try:
+                erased = await asyncio.to_thread(erase)
+            except LeadglassError as error:
+                log.error("what was deleted could not be erased, and is tried again", reason=str(error))
+            else:
+                if erased:
+                    log.info("erased", objects=erased)
+            await asyncio.sleep(ERASE_S)
 
     def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         """Without whoever watches policy and disk the server must not go on."""

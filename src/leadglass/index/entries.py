@@ -54,6 +54,11 @@ class Conflict(StrEnum):
 Outcome = Placed | Conflict
 
 
+def from_microseconds(time_us: int) -> datetime:
+    """The other way; aware, UTC."""
+    return _EPOCH + timedelta(microseconds=time_us)
+
+
 def microseconds(moment: datetime) -> int:
     """Microseconds since 1970, as the tables keep time."""
     return (moment - _EPOCH) // timedelta(microseconds=1)

@@ -13,8 +13,10 @@ MAY_ASK_EXISTENCE: Final = frozenset({Verb.STORE, Verb.COMMIT, Verb.OPERATE})
 MAY_SEARCH: Final = frozenset({Verb.FIND, Verb.LIST})
 MAY_LOCATE: Final = frozenset({Verb.GET, Verb.MOVE, Verb.VIEW})
 MAY_INVENTORY: Final = frozenset({Verb.CHECK, Verb.KEYS, Verb.BACKUP, Verb.OPERATE})
+MAY_DELETE: Final = frozenset({Verb.DELETE})
+MAY_ERASE: Final = frozenset({Verb.DELETE, Verb.OPERATE})
 MAY_COUNT: Final = frozenset({Verb.STATUS, Verb.CHECK, Verb.KEYS, Verb.OPERATE})
-MAY_LABEL: Final = frozenset({Verb.MANAGE})
+MAY_LABEL: Final = frozenset({Verb.MANAGE, Verb.DELETE})
 
 
 def require(permit: Permit, served: frozenset[Verb]) -> None:

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sqlalchemy import Connection, Engine, Text, bindparam, func, insert, select, text
+from sqlalchemy import Connection, Engine, Text, bindparam, delete, func, insert, select, text
 
 from leadglass.dataset import tags
 from leadglass.index.attributes import encode_attributes
@@ -18,7 +18,7 @@ from leadglass.index.folding import parse_integer, storable
 from leadglass.index.lineage import Known, Lineage
 from leadglass.index.lists import json_list
 from leadglass.index.schema import instance, quarantine, study, study_label
-from leadglass.index.verbs import MAY_ASK_EXISTENCE, MAY_LABEL, MAY_WRITE, require
+from leadglass.index.verbs import MAY_ASK_EXISTENCE, MAY_DELETE, MAY_LABEL, MAY_WRITE, require
 from leadglass.model.names import Uid
 from leadglass.model.permit import Permit
 from leadglass.model.query import Level
@@ -96,10 +96,18 @@ class WriteTransaction:
         """
         for permit, _ in arrivals:
             require(permit, MAY_WRITE)
+        return self._insert([(permit.site, entry) for permit, entry in arrivals])
+
+    def put_back(self, permit: Permit, arrivals: Sequence[tuple[str, NewInstance]]) -> list[Outcome]:
+        """As ``insert_many``, of instances out of the bin, each with the site it came from."""
+        require(permit, MAY_DELETE)
+        return self._insert(arrivals)
+
+    def _insert(self, arrivals: Sequence[tuple[str, NewInstance]]) -> list[Outcome]:
         self._look_up([entry.record.sop_instance for _, entry in arrivals])
         self._lineage.load(entry.record for _, entry in arrivals)
         rows: list[Values] = []
-        outcomes = [self._place(permit, _storable_entry(entry), rows) for permit, entry in arrivals]
+        outcomes = [self._place(site, _storable_entry(entry), rows) for site, entry in arrivals]
         if rows:
             self._driver.run(_INSERT_INSTANCE, rows)
         self._lineage.flush()
@@ -133,6 +141,13 @@ class WriteTransaction:
         self._connection.execute(statement, {"study": row, "label": label})
         return True
 
+    def unlabel_study(self, permit: Permit, study_uid: Uid, label: str) -> bool:
+        """Take a label off a study; whether it bore it."""
+        require(permit, MAY_LABEL)
+        row = select(study.c.id).where(study.c.study_uid == study_uid).scalar_subquery()
+        gone = delete(study_label).where(study_label.c.study == row, study_label.c.label == label)
+        return self._connection.execute(gone).rowcount > 0
+
     def _look_up(self, sop_instances: Sequence[Uid]) -> None:
         unknown = sorted({uid for uid in sop_instances if uid not in self._found})
         if not unknown:
@@ -147,13 +162,13 @@ class WriteTransaction:
             if quarantined is not None:
                 found.quarantined.add(quarantined)
 
-    def _place(self, permit: Permit, entry: NewInstance, rows: list[Values]) -> Outcome:
+    def _place(self, site: str, entry: NewInstance, rows: list[Values]) -> Outcome:
         record = entry.record
         content = ExistingInstance(entry.sha256, record.transfer_syntax)
         found = self._found[record.sop_instance]
         if found.stored is not None:
             return Placed.ALREADY_STORED if found.stored == content else Conflict.DIFFERENT_CONTENT
-        series_row = self._lineage.place(record, permit.site)
+        series_row = self._lineage.place(record, site)
         if isinstance(series_row, Conflict):
             return series_row
         found.stored = content

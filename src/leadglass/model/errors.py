@@ -87,6 +87,20 @@ class ConversionImpossible(LeadglassError):
     public_message = "No common transfer syntax."
 
 
+class NotFound(LeadglassError):
+    """There is no such thing here, or none that the caller may know of."""
+
+    http_status = 404
+    public_message = "Not found."
+
+
+class RequestInvalid(LeadglassError):
+    """What was asked for cannot be understood, or lacks what it must have."""
+
+    http_status = 400
+    public_message = "Bad request."
+
+
 class LocalProtocolError(LeadglassError):
     """Our own code asked the protocol for something its state forbids: a bug here."""
 
@@ -101,6 +115,10 @@ class OutOfResources(LocalError):
     dimse_status = 0xA700
     http_status = 507
     public_message = "Out of resources."
+
+
+class HeldBack(LocalError):
+    """A legal hold forbids it."""
 
 
 class StorageFailed(OutOfResources):

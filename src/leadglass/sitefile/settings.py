@@ -36,6 +36,13 @@ class StorageSettings:
     segment_mib: int = 1024
 
 
+@dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """``bin_days``: how long what was deleted can be taken back, before it is erased."""
+
+    bin_days: int = 30
+
+
 def _limit(default: int, low: int, high: int, says: str) -> int:
     """A row of the limits table; typed as what the field holds."""
     made: int = field(default=default, metadata={"low": low, "high": high, "says": says})
@@ -72,6 +79,7 @@ class Settings:
     listeners: Mapping[str, Listener]
     storage: StorageSettings = StorageSettings()
     limits: Limits = Limits()
+    retention: RetentionSettings = RetentionSettings()
 
 
 def read_settings(text: str, *, path: str) -> Settings:
@@ -88,10 +96,11 @@ def read_settings(text: str, *, path: str) -> Settings:
     listeners = _listeners(root.table("listeners"))
     storage = _storage(root.table("storage"))
     limits = _limits(root.table("limits"))
+    retention = _retention(root.table("retention"))
     root.refuse_others()
     if notes.errors:
         raise FileInvalid(notes.findings)
-    return Settings(name, titles, listeners, storage, limits)
+    return Settings(name, titles, listeners, storage, limits, retention)
 
 
 def read_version(root: Table, known: int) -> None:
@@ -186,6 +195,12 @@ def _storage(table: Table) -> StorageSettings:
     segment_mib = table.whole("segment_mib", 1, 1 << 20)
     table.refuse_others()
     return StorageSettings(segments or default.segments, segment_mib or default.segment_mib)
+
+
+def _retention(table: Table) -> RetentionSettings:
+    bin_days = table.whole("bin_days", 0, 3650)
+    table.refuse_others()
+    return RetentionSettings() if bin_days is None else RetentionSettings(bin_days)
 
 
 def _limits(table: Table) -> Limits:

@@ -6,7 +6,12 @@ from leadglass.audit.kinds import KINDS, PATIENT_FIELDS, EventId, EventType, cod
 from leadglass.model.action import Verb
 from leadglass.model.event import Outcome
 
-WITH_PATIENT = {EventId.BEGIN_TRANSFERRING, EventId.INSTANCES_ACCESSED, EventId.INSTANCES_TRANSFERRED}
+WITH_PATIENT = {
+    EventId.BEGIN_TRANSFERRING,
+    EventId.INSTANCES_ACCESSED,
+    EventId.INSTANCES_TRANSFERRED,
+    EventId.STUDY_DELETED,
+}
 
 
 def test_only_kinds_whose_message_has_a_patient_may_name_one() -> None:

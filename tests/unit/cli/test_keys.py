@@ -7,17 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from leadglass.app import Home, local_site, standing_policy
-from leadglass.archive.ingest import Announced, Ingest
+from leadglass.app import Home, local_site
 from leadglass.cli.output import Exit
 from leadglass.cli.running import Running, write_running
-from leadglass.gate import Gate
 from leadglass.identity.bundle import open_bundle
-from leadglass.model.caller import Peer, Transport
 from leadglass.storage.keys import FileKeyProvider
-from tests.support.archive_rig import LIMITS, Told, ct_images
+from tests.support.archive_rig import ct_images
 from tests.support.command_line import Leadglass
 from tests.support.site import LiveSite
+from tests.support.stored import store_in_process
 
 PASSPHRASE = "correct horse battery staple"
 
@@ -25,9 +23,7 @@ PASSPHRASE = "correct horse battery staple"
 @pytest.fixture
 def home(live: LiveSite) -> Path:
     """A site that holds a few objects."""
-    live.add_device("ct1", "legacy", "CT1", makes=("CT",))
-    live.edit_policy("\n[grants]", '\nscan = { from = ["ct1"], to = "archive", can = ["store"] }\n\n[grants]')
-    store(live, 3)
+    store_in_process(live, ct_images(3))
     return live.home
 
 
@@ -37,22 +33,6 @@ def passphrase(tmp_path: Path) -> Path:
     path.write_text(PASSPHRASE + "\n", encoding="utf-8")
     path.chmod(0o600)
     return path
-
-
-def store(live: LiveSite, count: int) -> None:
-    home = Home(live.home)
-    with local_site(home) as site:
-        gate = Gate(standing_policy(home, site.clock)[0], site.committer, site.clock)
-        ingest = Ingest(gate, site.store, site.committer, os.urandom, LIMITS)
-        peer = Peer("127.0.0.1", Transport.PLAIN, "legacy", None, "CT1", "NORTH")
-        for item in ct_images(count):
-            told = Told()
-            incoming = ingest.begin(
-                Announced(peer, "a", item.sop_class, item.sop_instance, item.transfer_syntax)
-            )
-            incoming.fragment(item.dataset)
-            incoming.finish(told)
-            told.result()
 
 
 def key_files(home: Path) -> set[str]:

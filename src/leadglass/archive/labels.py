@@ -1,0 +1,74 @@
+"""Labels of studies, which the policy's rules may name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Protocol
+
+from leadglass.index.index import Index
+from leadglass.model.errors import NotFound, RequestInvalid
+from leadglass.model.event import AuditEvent, Outcome
+from leadglass.model.names import Uid
+from leadglass.model.permit import Permit
+
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Recorder(Protocol):
+    """As ``deletion.Recorder``."""
+
+    def note(self, events: Iterable[AuditEvent]) -> None:
+        """Queue the lines."""
+
+    def flush(self) -> None:
+        """Wait until they are durable."""
+
+
+def put_label(permit: Permit, index: Index, recorder: Recorder, study: Uid, label: str) -> None:
+    """Put a label on a study; it may bear it already.
+
+    Raises:
+        NotPermitted: the permit is not for managing.
+        RequestInvalid: not a label.
+        NotFound: no such study is served.
+    """
+    _check(label)
+    with index.transaction() as transaction:
+        if not transaction.label_study(permit, study, label):
+            raise NotFound(f"the archive serves no study {study}")
+    _record(permit, recorder, "study.labelled", study, label)
+
+
+def take_label(permit: Permit, index: Index, recorder: Recorder, study: Uid, label: str) -> None:
+    """Take a label off a study.
+
+    Raises:
+        NotPermitted, RequestInvalid: as ``put_label``.
+        NotFound: the study does not bear it.
+    """
+    _check(label)
+    with index.transaction() as transaction:
+        if not transaction.unlabel_study(permit, study, label):
+            raise NotFound(f"no study {study} bears the label {label}")
+    _record(permit, recorder, "study.unlabelled", study, label)
+
+
+def _check(label: str) -> None:
+    if not _LABEL.fullmatch(label):
+        raise RequestInvalid("a label has 1 to 64 letters, digits, dots, hyphens and underscores")
+
+
+def _record(permit: Permit, recorder: Recorder, kind: str, study: Uid, label: str) -> None:
+    event = AuditEvent(
+        kind=kind,
+        outcome=Outcome.DONE,
+        who=permit.who,
+        verb=permit.action.verb,
+        target=permit.action.target,
+        rule=permit.rule,
+        reason=label,
+        study=study,
+    )
+    recorder.note([event])
+    recorder.flush()

@@ -1,0 +1,140 @@
+"""``delete``, ``bin``, ``hold`` and ``label``, as an administrator types them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from leadglass.app import Home, local_site
+from leadglass.cli.output import Exit
+from leadglass.cli.running import Running, write_running
+from leadglass.dataset.synthetic import SyntheticInstance
+from tests.support.archive_rig import ct_images
+from tests.support.command_line import Leadglass
+from tests.support.site import LiveSite
+from tests.support.stored import store_in_process, study_of
+
+STUDY = study_of(ct_images(1)[0])
+WHY = ("--reason", "asked by the patient")
+
+
+@pytest.fixture
+def items() -> list[SyntheticInstance]:
+    return ct_images(3)
+
+
+@pytest.fixture
+def home(live: LiveSite, items: list[SyntheticInstance]) -> Path:
+    store_in_process(live, items)
+    return live.home
+
+
+def counts(leadglass: Leadglass, home: Path) -> tuple[int, int]:
+    found = leadglass("--home", home, "status", "--json").json["counts"]
+    return found["instances"], found["binned"]
+
+
+def test_a_study_goes_to_the_bin_and_comes_back(
+    leadglass: Leadglass, home: Path, items: list[SyntheticInstance], live: LiveSite
+) -> None:
+    study = STUDY
+    shown = leadglass("--home", home, "delete", "study", study, *WHY, "--dry-run")
+    assert (shown.code, counts(leadglass, home)) == (Exit.OK, (3, 0))
+    assert "instances  3" in shown.out
+    deleted = leadglass("--home", home, "delete", "study", study, *WHY, "--yes", "--json")
+    assert deleted.json["deleted"] == 3
+    assert counts(leadglass, home) == (0, 3)
+    [listed] = leadglass("--home", home, "bin", "list", "--json").json
+    assert (listed["study_uid"], listed["instances"], listed["reason"]) == (study, 3, WHY[1])
+    assert leadglass("--home", home, "check").code == Exit.OK
+    restored = leadglass("--home", home, "bin", "restore", "--study", study)
+    assert restored.code == Exit.OK
+    assert counts(leadglass, home) == (3, 0)
+    kinds = [line.event.kind for line in live.audit() if line.event.kind.startswith("study.")]
+    assert kinds == ["study.deleted", "study.restored"]
+
+
+def test_what_is_erased_never_comes_back_and_check_finds_nothing_wrong(
+    leadglass: Leadglass, home: Path, items: list[SyntheticInstance], live: LiveSite
+) -> None:
+    leadglass("--home", home, "delete", "instance", items[0].sop_instance, *WHY, "--yes")
+    emptied = leadglass("--home", home, "bin", "empty", "--json")
+    assert emptied.json == {"condemned": 0, "erased": 0, "left_to_the_server": False}
+    emptied = leadglass("--home", home, "bin", "empty", "--study", STUDY, "--yes", "--json")
+    assert emptied.json == {"condemned": 1, "erased": 1, "left_to_the_server": False}
+    assert counts(leadglass, home) == (2, 0)
+    gone = leadglass("--home", home, "bin", "restore", "--study", STUDY)
+    assert gone.code == Exit.ERROR
+    checked = leadglass("--home", home, "check", "--json")
+    assert checked.code == Exit.OK
+    assert checked.json["unacknowledged"] == 0
+    erased = [line.event.instance for line in live.audit("instance.erased")]
+    assert erased == [items[0].sop_instance]
+    store_in_process(live, items[:1], again=True)
+    assert leadglass("--home", home, "check").code == Exit.OK
+    assert counts(leadglass, home) == (3, 0)
+
+
+def test_while_a_server_runs_erasure_is_left_to_it(
+    leadglass: Leadglass, home: Path, items: list[SyntheticInstance]
+) -> None:
+    (home / "run").mkdir(exist_ok=True)
+    with local_site(Home(home)) as site:
+        now = site.clock.now()
+    leadglass("--home", home, "delete", "study", STUDY, *WHY, "--yes")
+    write_running(Home(home), Running(os.getpid(), now, {}, {}, 0, ""))
+    emptied = leadglass("--home", home, "bin", "empty", "--study", STUDY, "--yes")
+    assert emptied.code == Exit.OK
+    assert "the running server erases them" in emptied.err
+
+
+def test_a_legal_hold_refuses_with_who_and_why(
+    leadglass: Leadglass, home: Path, items: list[SyntheticInstance]
+) -> None:
+    study = STUDY
+    assert leadglass("--home", home, "hold", "add", study, "--reason", "case 7").code == Exit.OK
+    again = leadglass("--home", home, "hold", "add", study, "--reason", "case 8")
+    assert "already" in again.err
+    refused = leadglass("--home", home, "delete", "study", study, *WHY, "--yes")
+    assert refused.code == Exit.ERROR
+    assert "case 7" in refused.err
+    [hold] = leadglass("--home", home, "hold", "list", "--json").json
+    assert hold["reason"] == "case 7"
+    assert study in leadglass("--home", home, "hold", "list").out
+    assert leadglass("--home", home, "hold", "remove", study, "--reason", "closed").code == Exit.OK
+    assert leadglass("--home", home, "hold", "remove", study, "--reason", "closed").code == Exit.ERROR
+    assert leadglass("--home", home, "delete", "study", study, *WHY, "--yes").code == Exit.OK
+    assert study in leadglass("--home", home, "bin", "list").out
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "a\nb", "x" * 201])
+def test_without_a_reason_that_can_be_kept_nothing_is_deleted(
+    leadglass: Leadglass, home: Path, items: list[SyntheticInstance], reason: str
+) -> None:
+    refused = leadglass("--home", home, "delete", "study", STUDY, "--reason", reason, "--yes")
+    assert refused.code == Exit.ERROR
+    assert "say why" in refused.err
+    assert counts(leadglass, home) == (3, 0)
+
+
+def test_what_is_not_there_and_what_is_no_uid_is_said(leadglass: Leadglass, home: Path) -> None:
+    missing = leadglass("--home", home, "delete", "series", "1.2.3", *WHY, "--yes")
+    assert (missing.code, "serves no series 1.2.3" in missing.err) == (Exit.ERROR, True)
+    wrong = leadglass("--home", home, "delete", "study", "no uid", *WHY, "--yes")
+    assert (wrong.code, "is no UID" in wrong.err) == (Exit.ERROR, True)
+    assert leadglass("--home", home, "bin", "restore").code == Exit.USAGE
+
+
+def test_labels_are_put_on_and_taken_off(
+    leadglass: Leadglass, home: Path, items: list[SyntheticInstance], live: LiveSite
+) -> None:
+    study = STUDY
+    assert leadglass("--home", home, "label", "add", study, "night").code == Exit.OK
+    assert leadglass("--home", home, "label", "remove", study, "night").code == Exit.OK
+    assert leadglass("--home", home, "label", "remove", study, "night").code == Exit.ERROR
+    assert leadglass("--home", home, "label", "add", "1.2.3", "night").code == Exit.ERROR
+    assert "a label has" in leadglass("--home", home, "label", "add", study, "no label").err
+    kinds = [line.event.kind for line in live.audit() if line.event.kind.startswith("study.")]
+    assert kinds == ["study.labelled", "study.unlabelled"]
