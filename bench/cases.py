@@ -7,7 +7,8 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from bench import leadglass, peers, sender
@@ -23,6 +24,7 @@ IDLE_SECONDS = 20.0
 LEADGLASS_PLAIN = "plain"
 LEADGLASS_FULL = "all on"
 ORTHANC = "Orthanc"
+CT, SMALL = "CT", "small"
 STORESCP = "storescp"
 
 Start = Callable[[Path], AbstractContextManager[Target]]
@@ -35,21 +37,36 @@ SERVERS: Mapping[str, Start] = {
 }
 
 
+AS_THEY_COME: Mapping[str, Start] = {
+    **SERVERS,
+    ORTHANC: partial(peers.orthanc, environment=os.environ),
+    STORESCP: partial(peers.storescp, environment=os.environ),
+}
+"""The same, without the setting that keeps DCMTK's servers from waiting."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoreCase:
-    """A way to C-STORE the files. ``measure`` gives instances per second."""
+    """A way to C-STORE files of a kind. ``measure`` gives instances per second."""
 
     name: str
+    kind: str
     measure: Callable[[Target, Sequence[Path]], float]
+    servers: Mapping[str, Start] = field(default_factory=lambda: SERVERS)
 
 
 def store_cases() -> tuple[StoreCase, ...]:
-    """Both senders, with one association and with four at once."""
+    """CT images by both senders, small ones by our own; one, four and sixteen associations at once."""
     return (
-        StoreCase("C-STORE storescu ×1", lambda target, files: storescu(target, files, 1)),
-        StoreCase("C-STORE storescu ×4", lambda target, files: storescu(target, files, 4)),
-        StoreCase("C-STORE own sender ×1", lambda target, files: own_sender(target, files, 1)),
-        StoreCase("C-STORE own sender ×4", lambda target, files: own_sender(target, files, 4)),
+        StoreCase(
+            "CT, storescu ×1, all as they come", CT, partial(storescu, processes=1), servers=AS_THEY_COME
+        ),
+        *(StoreCase(f"CT, storescu ×{count}", CT, partial(storescu, processes=count)) for count in (1, 4)),
+        *(
+            StoreCase(f"{kind}, own sender ×{count}", kind, partial(own_sender, associations=count))
+            for kind in (CT, SMALL)
+            for count in (1, 4, 16)
+        ),
     )
 
 

@@ -6,7 +6,7 @@ In their favour: TCP_NODELAY=1, which DCMTK reads from the environment and does 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,26 +28,26 @@ class Target:
     pid: int
 
 
-def environment() -> dict[str, str]:
-    """Ours, and the peers' advantage."""
+def advantage() -> dict[str, str]:
+    """Our environment, and what keeps a DCMTK server from waiting 40 ms for the kernel at each instance."""
     return os.environ | {"TCP_NODELAY": "1"}
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[Target]:
+def orthanc(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Target]:
     """Orthanc with its default configuration: any caller, clear text on the wire and on disk."""
     caller = {"bench": RemoteModality(CALLING_AE, 104)}  # by default only known titles may C-GET
-    with running_orthanc(folder, ae="ORTHANC", modalities=caller, env=environment()) as server:
+    with running_orthanc(folder, ae="ORTHANC", modalities=caller, env=environment or advantage()) as server:
         yield Target(Endpoint(LOOPBACK, server.dicom_port, server.ae, CALLING_AE), server.process.pid)
 
 
 @contextmanager
-def storescp(folder: Path) -> Iterator[Target]:
+def storescp(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Target]:
     """DCMTK's storescp, a process for each association. It has no index and never syncs its files."""
     received = folder / "received"
     received.mkdir(parents=True)
     port = free_port()
     command = (peer_path(Peer.STORESCP), "--fork", "--output-directory", str(received), str(port))
-    with ChildProcess(command, folder / "storescp.log", env=environment()) as process:
+    with ChildProcess(command, folder / "storescp.log", env=environment or advantage()) as process:
         wait_until_accepting(port, timeout_s=20)
         yield Target(Endpoint(LOOPBACK, port, "STORESCP", CALLING_AE), process.pid)

@@ -25,15 +25,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from bench import leadglass, peers, sender
 from bench.cases import (
+    CT,
     IDLE_ASSOCIATIONS,
     LEADGLASS_FULL,
     LEADGLASS_PLAIN,
     ORTHANC,
     SERVERS,
+    SMALL,
     idle_cpu_percent,
     store_cases,
 )
 from bench.generate import ct_study, patient_id, small_studies, study_uid
+from bench.limits import machine_limits
 from bench.queries import find_studies, get_study
 from bench.report import Results, markdown, print_table
 from tests.support.peers import Peer, peer_path
@@ -41,7 +44,8 @@ from tests.support.peers import Peer, peer_path
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
 CACHE = ROOT / "bench" / ".cache"  # on the disk of the checkout: /tmp may be memory, where syncing is free
-CT_PATIENT = 99_999
+CT_PATIENT, SMALL_PATIENT = 99_999, 80_000
+SMALL_STUDIES, SMALL_SIDE = 8, 64
 FIND, GET = "C-FIND by PatientID", "C-GET of a study"
 
 NOTES = (
@@ -52,7 +56,8 @@ NOTES = (
   storescp has no index and does not sync its files.""",
     """Both peers run with `TCP_NODELAY=1`, which DCMTK does not set by itself, and our own sender
   acknowledges at once. Without these two a DCMTK server waits for the kernel's delayed acknowledgement
-  (40 ms) at each instance, and every ratio would flatter Leadglass.""",
+  (40 ms) at each instance, and every ratio would flatter Leadglass. Only the row “all as they come” is
+  without: that is what two programs with their default settings do.""",
     "storescu is started with its default settings; its figures include starting it and reading the files.",
     """Our own sender encodes everything before the clock starts, sets TCP_NODELAY and waits for each answer
   before the next instance.""",
@@ -77,6 +82,7 @@ class Run:
     plan: Plan
     folder: Path
     files: Sequence[Path]
+    small: Sequence[Path]
     results: Results
     progress: Progress
     task: TaskID
@@ -94,11 +100,12 @@ class Run:
         """Every way to store, to every server, round by round."""
         for _ in range(self.plan.rounds):
             for case in store_cases():
-                for server, start in SERVERS.items():
+                for server, start in case.servers.items():
                     self.announce(f"{case.name}: {server}")
                     with fresh(self.folder) as place, start(place) as target:
                         os.sync()
-                        self.record(case.name, server, case.measure(target, self.files))
+                        files = self.files if case.kind == CT else self.small
+                        self.record(case.name, server, case.measure(target, files))
 
     def queries(self) -> None:
         """C-FIND and C-GET on archives of ``plan.studies`` tiny studies and the one of CT images."""
@@ -130,15 +137,27 @@ class Run:
         return percent
 
 
-def measure(plan: Plan, console: Console) -> tuple[Results, float]:
-    """Everything: the results, and the per cent of a core that idle associations cost."""
+def measure(plan: Plan, console: Console) -> tuple[Results, float, dict[str, dict[str, float]]]:
+    """Everything: the results, the per cent of a core that idle associations cost, the machine's limits."""
     with working_folder() as folder, progress_bar(console) as progress:
         files = ct_study(folder / "ct", patient=CT_PATIENT, images=plan.instances)
+        small = [
+            path
+            for number in range(SMALL_STUDIES)
+            for path in ct_study(
+                folder / "small-images",
+                patient=SMALL_PATIENT + number,
+                images=plan.instances,
+                size=SMALL_SIDE,
+            )
+        ]
+        sizes = {CT: files[0].stat().st_size, SMALL: small[0].stat().st_size}
+        limits = {kind: machine_limits(folder, size) for kind, size in sizes.items()}
         task = progress.add_task("", total=plan.rounds * (len(store_cases()) * len(SERVERS) + 6) + 1)
-        run = Run(plan, folder, files, Results(), progress, task)
+        run = Run(plan, folder, files, small, Results(), progress, task)
         run.stores()
         run.queries()
-        return run.results, run.idle_percent()
+        return run.results, run.idle_percent(), limits
 
 
 @contextmanager
@@ -174,7 +193,8 @@ def circumstances(plan: Plan, idle_percent: float) -> dict[str, str]:
         "Leadglass": version("leadglass"),
         "Orthanc": first_line(peer_path(Peer.ORTHANC), "--version"),
         "DCMTK": first_line(peer_path(Peer.STORESCU), "--version"),
-        "C-STORE, C-GET": f"{plan.instances} CT images of 512 × 512, 16 bits, one study",
+        "CT": f"{plan.instances} images of 512 × 512, 16 bits (0.5 MB), one study",
+        "small": f"{plan.instances * SMALL_STUDIES} images of {SMALL_SIDE} × {SMALL_SIDE}, 16 bits (9 kB)",
         "C-FIND": f"{plan.queries} queries at {plan.studies + 1:,} studies",
         "rounds": str(plan.rounds),
         f"{IDLE_ASSOCIATIONS:,} idle associations over mutual TLS": f"{idle_percent:.2f} % of a core",
@@ -205,10 +225,11 @@ def main() -> None:
     plan = Plan(options.rounds, options.instances, options.studies, options.queries)
     console = Console()
     allow_many_sockets()
-    results, idle_percent = measure(plan, console)
+    results, idle_percent, limits = measure(plan, console)
     print_table(results, console)
     console.print(f"{IDLE_ASSOCIATIONS:,} idle associations: {idle_percent:.2f} % of a core")
-    options.output.write_text(markdown(results, circumstances(plan, idle_percent), NOTES), encoding="utf-8")
+    page = markdown(results, circumstances(plan, idle_percent), limits, NOTES)
+    options.output.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from leadglass.archive.jobs import MAX_BATCH_BYTES
 from leadglass.index.index import Index
 from leadglass.model.permit import Permit
+from leadglass.storage.reader import ScannedRecord
 from leadglass.storage.store import SegmentStore
 
 MAX_CUT_BYTES = 2 * MAX_BATCH_BYTES
@@ -55,15 +56,24 @@ def recover(index: Index, store: SegmentStore, permit: Permit) -> Recovered:
     """
     rewritten = store.finish_rewrites(permit)
     unfinished = store.discard_unfinished(permit)
-    ends = index.segment_ends(permit)
-    beyond = {
-        segment.name: segment.size_bytes - ends.get(segment.name, 0)
-        for segment in store.segments(permit)
-        if segment.size_bytes > ends.get(segment.name, 0)
-    }
+    sizes = {segment.name: segment.size_bytes for segment in store.segments(permit)}
+    known = index.segment_ends(permit)
+    ends = {name: known.get(name, 0) for name in sizes}
+    for name, size_bytes in sizes.items():
+        if size_bytes > ends[name]:
+            ends[name] = _past_erased(store, permit, name, ends[name])
+    beyond = {name: size_bytes - ends[name] for name, size_bytes in sizes.items() if size_bytes > ends[name]}
     unknown_bytes = sum(beyond.values())
     if len(beyond) != 1 or unknown_bytes > MAX_CUT_BYTES:
         return Recovered(unfinished, 0, unknown_bytes, rewritten)
     segment = next(iter(beyond))
-    store.truncate_tail(permit, segment, ends.get(segment, 0))
+    store.truncate_tail(permit, segment, ends[segment])
     return Recovered(unfinished, unknown_bytes, 0, rewritten)
+
+
+def _past_erased(store: SegmentStore, permit: Permit, segment: str, end: int) -> int:
+    """The end of what is accounted for: records that were erased are in no row any more."""
+    for record in store.scan(permit, segment):
+        if isinstance(record, ScannedRecord) and record.location.offset == end and record.is_erased:
+            end += record.location.length
+    return end

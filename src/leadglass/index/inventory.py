@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Table, func, literal, null, select, u
 from leadglass.index.engine import reading
 from leadglass.index.entries import Conflict
 from leadglass.index.failures import database_failures
-from leadglass.index.schema import binned, instance, patient, quarantine, series, study
+from leadglass.index.schema import binned, erasure, instance, patient, quarantine, series, study
 from leadglass.index.stored_row import BINNED_COLUMNS, INSTANCE_COLUMNS, QUARANTINE_COLUMNS, stored_instance
 from leadglass.index.verbs import MAY_COUNT, MAY_INVENTORY, require
 from leadglass.model.instance import StoredInstance
@@ -104,12 +104,12 @@ def segment_ends(engine: Engine, permit: Permit) -> dict[str, int]:
         NotPermitted: the permit is for neither check nor operation.
     """
     require(permit, MAY_INVENTORY)
-    records = union_all(
-        *(select(table.c.segment, (table.c.offset + table.c.length).label("end")) for table in _WITH_BYTES)
-    ).subquery()
-    statement = select(records.c.segment, func.max(records.c.end).label("end")).group_by(records.c.segment)
+    ends: dict[str, int] = {}
     with database_failures(), reading(engine).connect() as connection:
-        return {str(row.segment): int(row.end) for row in connection.execute(statement)}
+        for statement in _ENDS:  # each along one index: 0.2 s for a million records
+            for segment, end in connection.execute(statement):
+                ends[segment] = max(ends.get(segment, 0), int(end))
+    return ends
 
 
 def damage(engine: Engine, permit: Permit) -> list[str]:
@@ -128,6 +128,10 @@ def damage(engine: Engine, permit: Permit) -> list[str]:
     return found
 
 
+_ENDS: Final = tuple(
+    select(table.c.segment, func.max(table.c.offset + table.c.length)).group_by(table.c.segment)
+    for table in (instance, quarantine, binned, erasure)
+)
 _WITH_BYTES: Final = (instance, quarantine, binned)
 _COUNTED: Final = (patient, study, series, instance, quarantine, binned)
 

@@ -11,6 +11,7 @@ from leadglass.archive.recover import MAX_CUT_BYTES, Recovered, recover
 from leadglass.model.action import Verb
 from leadglass.model.errors import NotPermitted
 from leadglass.storage.local import LocalSegmentStore
+from leadglass.storage.store import Record
 from tests.support.archive_rig import ArchiveRig, ct_images
 from tests.support.storage import local_store
 
@@ -97,3 +98,16 @@ def test_it_takes_a_permit_for_operation(full: ArchiveRig) -> None:
     with pytest.raises(NotPermitted):
         recover(full.index, store, full.permit(Verb.STATUS))
     store.close()
+
+
+def test_what_was_erased_at_the_end_of_a_segment_is_no_tail_of_a_crash(full: ArchiveRig) -> None:
+    held = list(full.index.inventory(full.permit(Verb.CHECK)))
+    last = max(held, key=lambda each: each.stored.location.offset).stored
+    store = restarted(full)
+    store.erase(full.permit(Verb.OPERATE), [Record(last.location, last.object_id)])
+    store.close()
+    full.sql("DELETE FROM instance WHERE offset = (SELECT max(offset) FROM instance)")
+    assert recovered(full) == Recovered(0, 0, 0)
+    with tail(full).open("ab") as file:
+        file.write(b"and a batch that was never acknowledged")
+    assert recovered(full) == Recovered(0, 39, 0)
