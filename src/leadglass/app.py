@@ -8,20 +8,23 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Engine
 
 from leadglass.admin.trail import Trail
-from leadglass.archive.check import Checker
+from leadglass.archive.check import Checker, CheckReport
 from leadglass.archive.committer import Committer
 from leadglass.archive.deletion import Deleter, Rooms
 from leadglass.archive.ingest import Ingest, IngestLimits
 from leadglass.archive.jobs import Deliver, Done, StoreResult
 from leadglass.archive.query import Finder
+from leadglass.archive.repair import repair
 from leadglass.archive.retrieve import Retriever
-from leadglass.audit.signing import open_signer
+from leadglass.archive.scrub import Scrubber, ScrubPlan
+from leadglass.audit.signing import Signer, open_signer
 from leadglass.audit.trail import AuditTrail
 from leadglass.dataset import dictionary
 from leadglass.dataset.convert import ConvertLimits
@@ -36,6 +39,7 @@ from leadglass.identity.revocation import Revocations
 from leadglass.identity.session import TlsSession
 from leadglass.identity.tls import archive_client_context, server_context
 from leadglass.index.bin import Bin
+from leadglass.index.damages import Damages
 from leadglass.index.engine import open_engine
 from leadglass.index.holds import Holds
 from leadglass.index.index import Index
@@ -45,6 +49,7 @@ from leadglass.model.action import SITE, Action, Verb
 from leadglass.model.caller import LocalAdministrator, Transport
 from leadglass.model.clock import Clock
 from leadglass.model.errors import ConfigurationInvalid
+from leadglass.model.names import Uid
 from leadglass.model.permit import Permit
 from leadglass.net.acceptor import Hosting
 from leadglass.net.connection import Deadlines
@@ -114,6 +119,7 @@ class Site:
     gate: Gate
     authority: Authority
     revocations: Revocations
+    signer: Signer
     public_key: Ed25519PublicKey
 
     @property
@@ -225,6 +231,7 @@ def open_site(home: Home, policy: Policy, deliver: Deliver) -> Iterator[Site]:
             gate=gate,
             authority=authority,
             revocations=revocations,
+            signer=signer,
             public_key=signer.public_key,
         )
 
@@ -253,10 +260,29 @@ def checker_of(site: Site) -> Checker:
     return Checker(site.index, site.store, site.engine, site.home.checkpoints, site.public_key)
 
 
+def repaired(site: Site, report: CheckReport) -> list[Uid]:
+    """Set aside what a check found damaged; the instances that were."""
+    permit = site.permit(Verb.DELETE)
+    return repair(permit, Bin(site.engine), site.committer, site.clock, report.repairable)
+
+
 def deleter_of(site: Site) -> Deleter:
     """What moves to the bin, takes back and erases."""
-    rooms = Rooms(Bin(site.engine), Holds(site.engine), site.store, site.committer, site.clock)
+    trail = AuditTrail(site.settings.ae[0], site.clock, site.signer, site.home.checkpoints)
+    rooms = Rooms(Bin(site.engine), Holds(site.engine), site.store, site.committer, trail, site.clock)
     return Deleter(rooms, site.settings.retention.bin_days)
+
+
+def scrubber_of(site: Site) -> Scrubber:
+    """What reads everything again and again."""
+    integrity = site.settings.integrity
+    plan = ScrubPlan(timedelta(days=integrity.scrub_days), integrity.scrub_mib_per_s * MIB)
+    return Scrubber(Damages(site.engine), site.store, site.committer, site.clock, plan)
+
+
+def damages_of(site: Site) -> Damages:
+    """What the scrubber has found."""
+    return Damages(site.engine)
 
 
 def key_list(site: Site) -> list[tuple[str, bool]]:

@@ -8,6 +8,7 @@ trail is walked from its first line to its last.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -59,9 +60,17 @@ class Damage:
     received_from: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A served object whose bytes are damaged: ``repair`` can set it aside."""
+
+    instance: Uid
+    what: str
+
+
 @dataclass(slots=True)
 class CheckReport:
-    """What was found.
+    """What was found. ``repairable``: what ``repair`` can do something about.
 
     ``unacknowledged`` records are bytes that no index row names: a store that never was
     acknowledged. Harmless; recovery cuts them.
@@ -73,8 +82,10 @@ class CheckReport:
     segments: int = 0
     unacknowledged: int = 0
     audit_events: int = 0
+    damaged_in_bin: int = 0
     damages: list[Damage] = field(default_factory=list)
     damage_count: int = 0
+    repairable: list[Broken] = field(default_factory=list)
 
     @property
     def sound(self) -> bool:
@@ -156,8 +167,7 @@ class Checker:
             report.objects += 1
             report.size_bytes += stored.size_bytes
             report.quarantined += held.quarantined is not None
-            for what in self._problems(permit, held):
-                report.add(Damage(what, stored.study, stored.sop_instance, stored.series, held.received_from))
+            self._look_at(permit, held, report)
             not_seen.pop(stored.sop_instance, None)
             if recorded is not None and stored.sop_instance not in recorded:
                 unrecorded[stored.sop_instance] = stored.study
@@ -176,7 +186,29 @@ class Checker:
             recorded = _stored_instances(connection)
         return [(instance, study) for instance, study in unrecorded.items() if instance not in recorded]
 
-    def _problems(self, permit: Permit, held: Held) -> Iterator[str]:
+    def _look_at(self, permit: Permit, held: Held, report: CheckReport) -> None:
+        """Read one object. What is damaged in the bin was set aside, or is gone for good soon: no finding."""
+        stored = held.stored
+        try:
+            what = self._read(permit, held)
+            unavailable = False
+        except KeyUnavailable as error:
+            what, unavailable = str(error), True
+        if not what:
+            return
+        if held.binned:
+            report.damaged_in_bin += 1
+            return
+        report.add(Damage(what, stored.study, stored.sop_instance, stored.series, held.received_from))
+        if held.quarantined is None and not unavailable:
+            report.repairable.append(Broken(stored.sop_instance, what))
+
+    def _read(self, permit: Permit, held: Held) -> str:
+        """What is wrong with its bytes, or nothing.
+
+        Raises:
+            KeyUnavailable: it may be sound; a key is missing.
+        """
         stored = held.stored
         digest = hashlib.sha256()
         size_bytes = 0
@@ -184,11 +216,11 @@ class Checker:
             for chunk in self._store.open(permit, stored.location, stored.object_id).chunks():
                 digest.update(chunk)
                 size_bytes += len(chunk)
-        except (IntegrityBroken, KeyUnavailable) as error:
-            yield str(error)
-        else:
-            if size_bytes != stored.size_bytes or digest.digest() != stored.sha256:
-                yield "its bytes are not those that were received"
+        except IntegrityBroken as error:
+            return str(error)
+        if size_bytes != stored.size_bytes or digest.digest() != stored.sha256:
+            return "its bytes are not those that were received"
+        return ""
 
     def _check_segments(self, permit: Permit, report: CheckReport, progress: Progress) -> None:
         """Records that no row names. Segments are listed first: what comes later is not looked at."""
@@ -222,18 +254,15 @@ def _noted(report: CheckReport) -> Iterator[None]:
 
 
 def _stored_instances(connection: Connection) -> dict[Uid, Uid]:
-    """Those that the trail says were stored, and not erased since."""
-    stored: dict[Uid, tuple[int, Uid]] = {}
-    for kind in ("instance.stored", "instance.quarantined"):
+    """Those of which the trail says that more were stored than erased, each with its study."""
+    balance: Counter[Uid] = Counter()
+    studies: dict[Uid, Uid] = {}
+    for kind, sign in (("instance.stored", 1), ("instance.quarantined", 1), ("instance.erased", -1)):
         for line in after(connection, 0, Filters(kind=kind)):
             uid = Uid(line.event.instance)
-            last, _ = stored.get(uid, (0, ""))
-            stored[uid] = max(last, line.seq), Uid(line.event.study)
-    for line in after(connection, 0, Filters(kind="instance.erased")):
-        uid = Uid(line.event.instance)
-        if uid in stored and stored[uid][0] < line.seq:
-            del stored[uid]
-    return {uid: study for uid, (_, study) in stored.items()}
+            balance[uid] += sign
+            studies[uid] = Uid(line.event.study)
+    return {uid: studies[uid] for uid, count in balance.items() if count > 0}
 
 
 def _is_unknown(record: ScannedRecord | TornTail, offsets: set[int]) -> bool:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
+from leadglass.audit.trail import AuditTrail
 from leadglass.index.bin import Affected, Bin, BinnedStudy, Deletion, PutBack, Subject, ToErase
 from leadglass.index.holds import Hold, Holds
 from leadglass.model.action import Verb
@@ -52,6 +54,7 @@ class Rooms:
     holds: Holds
     store: SegmentStore
     recorder: Recorder
+    trail: AuditTrail  # a pen of its own: an erasure and its line are one transaction
     clock: Clock
 
 
@@ -133,9 +136,8 @@ class Deleter:
             if not batch:
                 break
             self._destroy(permit, batch)
-            self._rooms.recorder.note([_erased(permit, each) for each in batch])
-            self._rooms.recorder.flush()  # before the rows go: the trail must say where the objects went
-            self._rooms.bin.erased(permit, batch)
+            lines = [_erased(permit, each) for each in batch]
+            self._rooms.bin.erased(permit, batch, partial(self._rooms.trail.append, events=lines))
             done += len(batch)
         return done
 

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 from rich.progress import Progress, TaskID
 
-from leadglass.app import checker_of, local_site
+from leadglass.app import checker_of, local_site, repaired
 from leadglass.archive.check import CheckReport, Damage, Stage
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, message_console, print_fields, print_json, say
 from leadglass.model.action import Verb
 from leadglass.model.event import AuditEvent, Outcome
+from leadglass.model.names import Uid
+
+RepairOption = Annotated[
+    bool, typer.Option("--repair", help="Set damaged objects aside, so that they can be sent again.")
+]
 
 
-def check(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa: FBT002  a flag of the command line
-    """Compare segments, index and audit trail, reading every object. Changes nothing. Exit 5 on damage."""
+def check(
+    context: typer.Context,
+    repair: RepairOption = False,  # noqa: FBT002  a flag of the command line
+    as_json: JsonOption = False,  # noqa: FBT002  the same
+) -> None:
+    """Compare segments, index and audit trail, reading every object. Exit 5 on damage, repaired or not."""
     with local_site(home_of(context)) as site:
         permit = site.permit(Verb.CHECK)
         with Progress(console=message_console(), transient=True) as progress:
@@ -30,7 +41,8 @@ def check(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa:
                 count=report.objects,
             )
         )
-    _print(report, as_json=as_json)
+        aside = repaired(site, report) if repair and report.repairable else []
+    _print(report, aside, as_json=as_json)
     if not report.sound:
         leave(Exit.INTEGRITY_BROKEN)
 
@@ -48,9 +60,9 @@ class _Bars:
         self._progress.update(self._tasks[stage], completed=done, total=total)
 
 
-def _print(report: CheckReport, *, as_json: bool) -> None:
+def _print(report: CheckReport, aside: Sequence[Uid], *, as_json: bool) -> None:
     if as_json:
-        print_json({"sound": report.sound, **asdict(report)})
+        print_json({"sound": report.sound, **asdict(report), "set_aside": aside})
         return
     print_fields(
         {
@@ -60,11 +72,14 @@ def _print(report: CheckReport, *, as_json: bool) -> None:
             "segments": str(report.segments),
             "unacknowledged": str(report.unacknowledged),
             "audit lines": str(report.audit_events),
+            "damaged in bin": str(report.damaged_in_bin),
             "damages": str(report.damage_count),
         }
     )
     for damage in report.damages:
         say(f"damage: {damage.what}{_where(damage)}")
+    for instance in aside:
+        say(f"set aside: instance {instance}: have its sender send it again; the damaged one is in the bin")
     say("sound" if report.sound else f"{report.damage_count} damages found")
 
 

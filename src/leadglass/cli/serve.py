@@ -25,6 +25,7 @@ from leadglass.app import (
     deleter_of,
     open_site,
     read_site_settings,
+    scrubber_of,
     standing_policy,
 )
 from leadglass.archive.jobs import Done, StoreResult
@@ -54,6 +55,7 @@ from leadglass.policy import FailedTest
 WATCH_S = 0.25
 HOUSEKEEPING_S = 1.0
 ERASE_S = 60.0
+SCRUB_S = 1.0
 DRAIN_S = 20.0
 
 log = structlog.get_logger()
@@ -156,6 +158,8 @@ class _Serving:
             keeping = loop.create_task(self._keep_house())
             erasing = loop.create_task(self._erase(permit))
             erasing.add_done_callback(self._worker_ended)
+            scrubbing = loop.create_task(self._scrub(permit))
+            scrubbing.add_done_callback(self._worker_ended)
             watching.add_done_callback(self._worker_ended)
             keeping.add_done_callback(self._worker_ended)
             await self._stop.wait()
@@ -163,6 +167,7 @@ class _Serving:
             keeping.cancel()
             self._ending = True
             erasing.cancel()
+            scrubbing.cancel()
             log.info("draining", associations=sum(server.live.values()))
             await server.drain(self.drain_s)
             self._record("server.stopped", Outcome.DONE, str(self._broken or ""))
@@ -188,6 +193,22 @@ class _Serving:
             if changed or revoked:
                 self._recheck()
             self._take_up_key()
+
+    async def _scrub(self, permit: Permit) -> None:
+        """Every second: read some more of what is stored, to find damage while there is a copy elsewhere."""
+        if not self.site.settings.integrity.scrub_days:
+            return
+        scrubber = scrubber_of(self.site)
+        try:
+            while True:
+                await asyncio.sleep(SCRUB_S)
+                try:
+                    await asyncio.to_thread(scrubber.step, permit)
+                except LocalError as error:
+                    log.error("the scrubber could not go on, and tries again", reason=str(error))
+        finally:
+            with contextlib.suppress(LocalError):  # at worst it reads a little twice
+                scrubber.keep(permit)
 
     async def _erase(self, permit: Permit) -> None:
         """Every minute: destroy the keys of what was in the bin for its time, or was taken out of it."""

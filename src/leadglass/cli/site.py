@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from leadglass.admin.site import SiteRequest, ZoneRequest, create_site
-from leadglass.app import local_site
+from leadglass.app import damages_of, local_site
+from leadglass.archive.scrub import described
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, print_fields, print_json, say
 from leadglass.cli.running import read_running
@@ -22,6 +23,9 @@ Zones = Annotated[
     list[str] | None,
     typer.Option("--zone", metavar="NAME=CIDR[,CIDR]", help="A zone and where it is; may be repeated."),
 ]
+
+
+DAMAGED_SHOWN = 100
 
 
 def init(
@@ -81,9 +85,19 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa
         permit = site.permit(Verb.STATUS)
         counts = site.index.counts(permit)
         free_bytes = site.store.free_bytes(permit)
+        damages = damages_of(site)
+        scrub, damaged = damages.last_pass(permit), damages.every(permit)
     running = read_running(home)
     if as_json:
-        print_json({"running": running, "counts": counts, "free_bytes": free_bytes})
+        print_json(
+            {
+                "running": running,
+                "counts": counts,
+                "free_bytes": free_bytes,
+                "scrub": scrub,
+                "damaged": damaged,
+            }
+        )
         return
     fields = {"served": "no"}
     if running is not None:
@@ -104,9 +118,14 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa
         "quarantined": str(counts.quarantined),
         "bytes": str(counts.size_bytes),
         "free bytes": str(free_bytes),
+        "in bin": str(counts.binned),
+        "scrubbed": described(scrub),
+        "damaged": str(len(damaged)),
     }
     print_fields(fields)
-    if running is not None and running.trouble:
+    for each in damaged[:DAMAGED_SHOWN]:
+        say(f"damaged: instance {each.sop_instance} of study {each.study_uid}: {each.what}")
+    if damaged or (running is not None and running.trouble):
         leave(Exit.FINDINGS)
 
 

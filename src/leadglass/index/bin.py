@@ -5,7 +5,7 @@ Each move is one transaction, however many instances it takes, so that nothing i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Engine,
     delete,
     func,
@@ -28,7 +29,17 @@ from leadglass.index.holds import refuse_held
 from leadglass.index.lists import one_of, read_json_list
 from leadglass.index.recount import recount
 from leadglass.index.returning import entry_of
-from leadglass.index.schema import binned, erasure, instance, patient, series, study, study_hold, study_label
+from leadglass.index.schema import (
+    binned,
+    damaged,
+    erasure,
+    instance,
+    patient,
+    series,
+    study,
+    study_hold,
+    study_label,
+)
 from leadglass.index.verbs import MAY_DELETE, MAY_ERASE, require
 from leadglass.index.write import write_transaction
 from leadglass.model.instance import Location
@@ -166,6 +177,20 @@ class Bin:
             HeldBack: its study is under a legal hold; says whose and why.
         """
         require(permit, MAY_DELETE)
+        return self._move(subject, deletion, refuse_held)
+
+    def set_aside(self, permit: Permit, instance_uid: Uid, deletion: Deletion) -> int:
+        """The same of one damaged instance, legal hold or not: it is kept, and nobody could read it.
+
+        Raises:
+            NotPermitted: the permit is not for a deletion.
+        """
+        require(permit, MAY_DELETE)
+        return self._move(Subject(Level.IMAGE, instance_uid), deletion, lambda _connection, _uids: None)
+
+    def _move(
+        self, subject: Subject, deletion: Deletion, check: Callable[[Connection, Sequence[str]], None]
+    ) -> int:
         with database_failures(), self._engine.begin() as connection:
             rows = connection.execute(
                 select(instance.c.id, series.c.id, study.c.id, patient.c.id, study.c.study_uid)
@@ -174,7 +199,7 @@ class Bin:
             ).all()
             if not rows:
                 return 0
-            refuse_held(connection, sorted({row[4] for row in rows}))
+            check(connection, sorted({row[4] for row in rows}))
             ids = _ids(row[0] for row in rows)
             connection.execute(_copy_to_bin(deletion), ids)
             connection.execute(delete(instance).where(instance.c.id.in_(one_of("ids"))), ids)
@@ -269,6 +294,8 @@ class Bin:
             names = ("object_id", "sop_instance", "study_uid", "segment", "offset", "length")
             taken = select(*(binned.c[name] for name in names)).where(free)
             connection.execute(insert(erasure).from_select(names, taken))
+            gone = select(erasure.c.object_id)
+            connection.execute(delete(damaged).where(damaged.c.object_id.in_(gone)))
             return connection.execute(delete(binned).where(free)).rowcount
 
     def to_erase(self, permit: Permit, limit: int) -> list[ToErase]:
@@ -291,8 +318,8 @@ class Bin:
             for row in rows
         ]
 
-    def erased(self, permit: Permit, done: Sequence[ToErase]) -> None:
-        """Their keys are destroyed, durably: forget them.
+    def erased(self, permit: Permit, done: Sequence[ToErase], record: Callable[[Connection], None]) -> None:
+        """Their keys are destroyed, durably: forget them, and ``record`` it in the same transaction.
 
         Raises:
             NotPermitted: as ``condemn``.
@@ -300,6 +327,7 @@ class Bin:
         require(permit, MAY_ERASE)
         ids = _ids(each.row for each in done)
         with database_failures(), self._engine.begin() as connection:
+            record(connection)
             connection.execute(delete(erasure).where(erasure.c.id.in_(one_of("ids"))), ids)
 
 

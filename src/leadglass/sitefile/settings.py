@@ -43,6 +43,14 @@ class RetentionSettings:
     bin_days: int = 30
 
 
+@dataclass(frozen=True, slots=True)
+class IntegritySettings:
+    """How often the scrubber reads everything, 0 for never, and how much a second it may."""
+
+    scrub_days: int = 7
+    scrub_mib_per_s: int = 20
+
+
 def _limit(default: int, low: int, high: int, says: str) -> int:
     """A row of the limits table; typed as what the field holds."""
     made: int = field(default=default, metadata={"low": low, "high": high, "says": says})
@@ -80,6 +88,7 @@ class Settings:
     storage: StorageSettings = StorageSettings()
     limits: Limits = Limits()
     retention: RetentionSettings = RetentionSettings()
+    integrity: IntegritySettings = IntegritySettings()
 
 
 def read_settings(text: str, *, path: str) -> Settings:
@@ -97,10 +106,11 @@ def read_settings(text: str, *, path: str) -> Settings:
     storage = _storage(root.table("storage"))
     limits = _limits(root.table("limits"))
     retention = _retention(root.table("retention"))
+    integrity = _integrity(root.table("integrity"))
     root.refuse_others()
     if notes.errors:
         raise FileInvalid(notes.findings)
-    return Settings(name, titles, listeners, storage, limits, retention)
+    return Settings(name, titles, listeners, storage, limits, retention, integrity)
 
 
 def read_version(root: Table, known: int) -> None:
@@ -201,6 +211,17 @@ def _retention(table: Table) -> RetentionSettings:
     bin_days = table.whole("bin_days", 0, 3650)
     table.refuse_others()
     return RetentionSettings() if bin_days is None else RetentionSettings(bin_days)
+
+
+def _integrity(table: Table) -> IntegritySettings:
+    default = IntegritySettings()
+    days = table.whole("scrub_days", 0, 365)
+    mib_per_s = table.whole("scrub_mib_per_s", 1, 10_000)
+    table.refuse_others()
+    return IntegritySettings(
+        default.scrub_days if days is None else days,
+        default.scrub_mib_per_s if mib_per_s is None else mib_per_s,
+    )
 
 
 def _limits(table: Table) -> Limits:

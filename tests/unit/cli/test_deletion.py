@@ -11,6 +11,7 @@ from leadglass.app import Home, local_site
 from leadglass.cli.output import Exit
 from leadglass.cli.running import Running, write_running
 from leadglass.dataset.synthetic import SyntheticInstance
+from leadglass.storage.keys import FileKeyProvider
 from tests.support.archive_rig import ct_images
 from tests.support.command_line import Leadglass
 from tests.support.site import LiveSite
@@ -138,3 +139,43 @@ def test_labels_are_put_on_and_taken_off(
     assert "a label has" in leadglass("--home", home, "label", "add", study, "no label").err
     kinds = [line.event.kind for line in live.audit() if line.event.kind.startswith("study.")]
     assert kinds == ["study.labelled", "study.unlabelled"]
+
+
+def test_a_damaged_object_is_set_aside_and_stored_anew_when_it_is_sent_again(
+    leadglass: Leadglass, home: Path, items: list[SyntheticInstance], live: LiveSite
+) -> None:
+    leadglass("--home", home, "hold", "add", STUDY, "--reason", "case 7")
+    [segment] = (home / "segments").glob("*.seg")
+    content = bytearray(segment.read_bytes())
+    content[200] ^= 1
+    segment.write_bytes(content)
+    found = leadglass("--home", home, "check", "--json")
+    assert (found.code, found.json["damage_count"]) == (Exit.INTEGRITY_BROKEN, 1)
+    assert counts(leadglass, home) == (3, 0)
+    mended = leadglass("--home", home, "check", "--repair")
+    assert mended.code == Exit.INTEGRITY_BROKEN
+    assert f"set aside: instance {items[0].sop_instance}" in mended.err
+    assert counts(leadglass, home) == (2, 1)
+    store_in_process(live, items[:1], again=True)
+    assert counts(leadglass, home) == (3, 1)
+    sound = leadglass("--home", home, "check", "--json")
+    assert (sound.code, sound.json["damaged_in_bin"]) == (Exit.OK, 1)
+    [listed] = leadglass("--home", home, "bin", "list", "--json").json
+    assert listed["reason"].startswith("damaged: ")
+    [line] = live.audit("instance.aside")
+    assert line.event.instance == items[0].sop_instance
+    leadglass("--home", home, "hold", "remove", STUDY, "--reason", "closed")
+    emptied = leadglass("--home", home, "bin", "empty", "--study", STUDY, "--yes", "--json")
+    assert emptied.json["erased"] == 1
+    assert leadglass("--home", home, "check").code == Exit.OK
+
+
+def test_an_object_whose_key_is_missing_is_not_set_aside(leadglass: Leadglass, home: Path) -> None:
+    before = next(iter((home / "keys").glob("site-*.key")))
+    FileKeyProvider(home / "keys").renew(os.urandom)
+    before.rename(home / "elsewhere")
+    ended = leadglass("--home", home, "check", "--repair", "--json")
+    assert ended.code == Exit.INTEGRITY_BROKEN
+    assert (ended.json["damage_count"], ended.json["set_aside"]) == (3, [])
+    (home / "elsewhere").rename(before)
+    assert leadglass("--home", home, "check").code == Exit.OK

@@ -25,9 +25,11 @@ from leadglass.index.engine import reading
 from leadglass.model.errors import AlreadyServing, ConfigurationInvalid, LocalError, StorageFailed
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.storage.keys import FileKeyProvider
+from tests.support.archive_rig import ct_images
 from tests.support.command_line import Leadglass
 from tests.support.net_rig import run, until
 from tests.support.site import LiveSite, make_site
+from tests.support.stored import store_in_process
 
 
 @pytest.fixture
@@ -385,3 +387,26 @@ def test_a_key_that_was_made_current_is_taken_up_and_published(live: LiveSite, h
 
     run(scenario())
     assert "keys.adopted" in kinds(live)
+
+
+def test_the_server_reads_what_is_stored_and_status_tells_of_damage(
+    live: LiveSite, home: Home, leadglass: Leadglass, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving_commands, "SCRUB_S", 0.01)
+    store_in_process(live, ct_images(2))
+    [segment] = (live.home / "segments").glob("*.seg")
+    content = bytearray(segment.read_bytes())
+    content[200] ^= 1
+    segment.write_bytes(content)
+
+    async def scenario() -> None:
+        async with serving(home) as (server, _task):
+            await until_recorded(server, "instance.damaged")
+
+    run(scenario())
+    status = leadglass("--home", home.directory, "status")
+    assert status.code == Exit.FINDINGS
+    assert "damaged: instance " in status.err
+    told = leadglass("--home", home.directory, "status", "--json").json
+    assert len(told["damaged"]) == 1
+    assert told["scrub"]["damaged"] == 1

@@ -158,10 +158,10 @@ def test_what_is_past_its_time_is_condemned_and_named_until_it_is_erased(
     assert bin_.condemn(OPERATE, NOW + timedelta(days=30)) == 4
     first = bin_.to_erase(OPERATE, 3)
     assert len(first) == 3
-    bin_.erased(OPERATE, first)
+    bin_.erased(OPERATE, first, lambda _connection: None)
     [last] = bin_.to_erase(OPERATE, 3)
     assert last.study_uid == study_uid(1)
-    bin_.erased(OPERATE, [last])
+    bin_.erased(OPERATE, [last], lambda _connection: None)
     assert bin_.to_erase(OPERATE, 3) == []
     assert index.counts(CHECK).instances == 1
 
@@ -183,7 +183,7 @@ def test_no_other_permit_serves(engine: Engine, verb: Verb) -> None:
         attempts += [
             lambda: bin_.condemn(other, NOW),
             lambda: bin_.to_erase(other, 1),
-            lambda: bin_.erased(other, []),
+            lambda: bin_.erased(other, [], lambda _connection: None),
         ]
     for attempt in attempts:
         with pytest.raises(NotPermitted):
