@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import pytest
-
-SOURCE = Path(__file__).with_name("native") / "failing_calls.c"
+from tests.support.compiling import compile_native
 
 
 class Call(StrEnum):
@@ -51,16 +46,8 @@ class Fault:
 
 def compiled(folder: Path) -> Path:
     """The library. Without a C compiler the test fails in CI and skips elsewhere."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        reason = "a test of failing calls needs a C compiler: apt-get install gcc libc6-dev"
-        if "CI" in os.environ:
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    library = folder / "failing_calls.so"
-    flags = ("-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror")
-    subprocess.run([compiler, *flags, "-o", str(library), str(SOURCE), "-ldl", "-lpthread"], check=True)
-    return library
+    flags = ("-shared", "-fPIC", "-ldl", "-lpthread")
+    return compile_native("failing_calls.c", folder / "failing_calls.so", *flags)
 
 
 def counting(folder: Path, counts: Path) -> dict[str, str]:
