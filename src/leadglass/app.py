@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from leadglass.admin.trail import Trail
 from leadglass.archive.check import Checker, CheckReport
 from leadglass.archive.committer import Committer
+from leadglass.archive.compaction import CompactionRooms, Compactor
 from leadglass.archive.deletion import Deleter, Rooms
 from leadglass.archive.ingest import Ingest, IngestLimits
 from leadglass.archive.jobs import Deliver, Done, StoreResult
@@ -45,6 +46,7 @@ from leadglass.index.holds import Holds
 from leadglass.index.index import Index
 from leadglass.index.inventory import Held
 from leadglass.index.migrate import migrate
+from leadglass.index.places import Places
 from leadglass.model.action import SITE, Action, Verb
 from leadglass.model.caller import LocalAdministrator, Transport
 from leadglass.model.clock import Clock
@@ -69,6 +71,7 @@ from leadglass.storage.local import LocalLimits, LocalSegmentStore
 
 KIB = 1 << 10
 MIB = 1 << 20
+ONE_SEGMENT_BYTES = 1 << 62
 EXECUTOR_THREADS = 8
 
 
@@ -285,6 +288,16 @@ def damages_of(site: Site) -> Damages:
     return Damages(site.engine)
 
 
+def compactor_of(site: Site) -> Compactor:
+    """What gives back the room of what was erased."""
+
+    def target() -> LocalSegmentStore:
+        return _open_store(site.home, site.settings, site.keys, site.clock, segment_bytes=ONE_SEGMENT_BYTES)
+
+    rooms = CompactionRooms(Places(site.engine), site.store, target, site.committer, site.clock)
+    return Compactor(rooms, site.settings.storage.compact_percent)
+
+
 def key_list(site: Site) -> list[tuple[str, bool]]:
     """The site keys by their ids, and which is current."""
     current = site.keys.current().key_id.hex()
@@ -309,14 +322,16 @@ def inventory_with(home: Home, permit: Permit, index_key: bytes) -> Iterator[Hel
         engine.dispose()
 
 
-def _open_store(home: Home, settings: Settings, keys: KeyProvider, clock: Clock) -> LocalSegmentStore:
+def _open_store(
+    home: Home, settings: Settings, keys: KeyProvider, clock: Clock, segment_bytes: int | None = None
+) -> LocalSegmentStore:
     return LocalSegmentStore(
         home.directory / settings.storage.segments,
         keys,
         clock,
         secrets.token_bytes,
         filesystem=PosixFileSystem(),
-        limits=LocalLimits(segment_bytes=settings.storage.segment_mib * MIB),
+        limits=LocalLimits(segment_bytes=segment_bytes or settings.storage.segment_mib * MIB),
     )
 
 

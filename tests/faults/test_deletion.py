@@ -13,33 +13,18 @@ from leadglass.dataset.synthetic import SyntheticPatient
 from leadglass.protocol.status import Status
 from leadglass.protocol.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 from tests.support.client import Client
-from tests.support.fault_journal import DESK_AE, SCANNER_AE, FaultJournal, add_scanner_and_desk
+from tests.support.fault_journal import DESK_AE, FaultJournal, add_scanner_and_desk
 from tests.support.fork_server import ForkServer, fork_server
-from tests.support.hostile_data import CT_IMAGE, small
+from tests.support.hostile_data import CT_IMAGE
 from tests.support.leadglass import leadglass
-from tests.support.raw_peer import RawPeer, contexts_for
 from tests.support.site import ARCHIVE_AE, LiveSite, make_site
-from tests.support.stored import study_of
+from tests.support.stored import store_acknowledged
 
 ROUNDS = int(os.environ.get("LEADGLASS_DELETIONS", "20"))
 SEED = int(os.environ.get("LEADGLASS_KILL_SEED", "1"))
 EACH = 12
 
 pytestmark = pytest.mark.timeout(600)
-
-
-def stored(site: LiveSite, journal: FaultJournal, first: int) -> list[str]:
-    """Store some objects, each a study of its own; their Study Instance UIDs."""
-    studies = []
-    with RawPeer(site.plain_port) as peer:
-        peer.open(SCANNER_AE, contexts_for(CT_IMAGE))
-        for number in range(first, first + EACH):
-            instance = small(number, patient=journal.patient)
-            journal.sending(instance)
-            assert peer.store(1, instance) == Status.SUCCESS
-            journal.acknowledge(instance)
-            studies.append(str(study_of(instance)))
-    return studies
 
 
 def run_and_kill(forks: ForkServer, site: LiveSite, after_s: float, *arguments: str) -> None:
@@ -60,8 +45,8 @@ def test_killed_deletions_and_erasures_lose_nothing_else_and_are_finished(tmp_pa
             served = number % 2 == 0
             with site.forked(forks) as server:
                 server.wait_for(r"^ready ", timeout_s=30)
-                stored(site, kept, number * 1000)
-                studies = stored(site, doomed, number * 1000 + 500)
+                store_acknowledged(site, kept, number * 1000, EACH)
+                studies = store_acknowledged(site, doomed, number * 1000 + 500, EACH)
                 if served:
                     run_and_kill(forks, site, chance.uniform(0.05, 0.6), "delete", "study", studies[0], *why)
                     kept.require(site)

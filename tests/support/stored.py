@@ -14,7 +14,11 @@ from leadglass.dataset.synthetic import SyntheticInstance
 from leadglass.gate import Gate
 from leadglass.model.caller import Peer, Transport
 from leadglass.model.names import Uid
+from leadglass.protocol.status import Status
 from tests.support.archive_rig import LIMITS, Told
+from tests.support.fault_journal import SCANNER_AE, FaultJournal
+from tests.support.hostile_data import CT_IMAGE, small
+from tests.support.raw_peer import RawPeer, contexts_for
 from tests.support.site import LEGACY_ADDRESS, LiveSite
 
 SCANNER = Peer(LEGACY_ADDRESS, Transport.PLAIN, "legacy", None, "CT1", "NORTH")
@@ -50,3 +54,17 @@ def study_of(item: SyntheticInstance) -> Uid:
         transfer_syntax=item.transfer_syntax,
     )
     return record.study
+
+
+def store_acknowledged(site: LiveSite, journal: FaultJournal, first: int, count: int) -> list[str]:
+    """Store some objects over the network, each a study of its own; their Study Instance UIDs."""
+    studies = []
+    with RawPeer(site.plain_port) as peer:
+        peer.open(SCANNER_AE, contexts_for(CT_IMAGE))
+        for number in range(first, first + count):
+            instance = small(number, patient=journal.patient)
+            journal.sending(instance)
+            assert peer.store(1, instance) == Status.SUCCESS
+            journal.acknowledge(instance)
+            studies.append(str(study_of(instance)))
+    return studies

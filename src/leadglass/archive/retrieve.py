@@ -12,13 +12,14 @@ from leadglass.gate import Gate
 from leadglass.index.index import Index
 from leadglass.model.action import Action, Facts, Verb
 from leadglass.model.caller import Archive, Peer
-from leadglass.model.errors import ConversionImpossible, MoveDestinationUnknown, NotPermitted
+from leadglass.model.errors import ConversionImpossible, IntegrityBroken, MoveDestinationUnknown, NotPermitted
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.instance import StoredInstance
 from leadglass.model.names import AETitle, Uid
 from leadglass.model.permit import Permit
-from leadglass.model.query import RetrieveKeys, Root
+from leadglass.model.query import Level, RetrieveKeys, Root
 from leadglass.policy.model import Device
+from leadglass.storage.reader import SealedReader
 from leadglass.storage.store import SegmentStore
 
 EXPLICIT_LITTLE_ENDIAN = Uid("1.2.840.10008.1.2.1")
@@ -103,13 +104,24 @@ class Retriever:
         Raises:
             ConversionImpossible, IntegrityBroken, KeyUnavailable
         """
-        reader = self._store.open(permit, instance.location, instance.object_id)
+        reader = self._open(permit, instance)
         if transfer_syntax == instance.transfer_syntax:
             return reader.chunks()
         if not convertible(instance.transfer_syntax, transfer_syntax):
             raise ConversionImpossible(f"{instance.transfer_syntax} to {transfer_syntax}")
         stored = b"".join(reader.chunks())
         return iter([convert(stored, instance.transfer_syntax, transfer_syntax, self._convert_limits)])
+
+    def _open(self, permit: Permit, instance: StoredInstance) -> SealedReader:
+        """Where compaction moved it since it was located, at its new place."""
+        try:
+            return self._store.open(permit, instance.location, instance.object_id)
+        except IntegrityBroken:
+            keys = RetrieveKeys(Level.IMAGE, None, (), (), (instance.sop_instance,))
+            for now in self._index.locate(permit, keys):
+                if now.object_id == instance.object_id and now.location != instance.location:
+                    return self._store.open(permit, now.location, now.object_id)
+            raise
 
     def record(self, event: AuditEvent) -> None:
         """Have a line recorded."""

@@ -155,6 +155,11 @@ _ALL: Final = (
     _configured("keys.rotated", "objects were put under the current site key"),
     _configured("keys.exported", "the keys of the site were sealed into a recovery bundle"),
     _configured("keys.drilled", "a recovery bundle was tried on the archive"),
+    _ran(
+        "segment.compacted",
+        EventType.SOFTWARE_CONFIGURATION,
+        "a segment gave back the room of what was erased",
+    ),
     _ran("check.finished", EventType.SOFTWARE_CONFIGURATION, "segments, index and audit were compared"),
 )
 

@@ -8,8 +8,10 @@ import fcntl
 import gc
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -22,12 +24,14 @@ from leadglass.app import (
     Site,
     build_server,
     changed_policy,
+    compactor_of,
     deleter_of,
     open_site,
     read_site_settings,
     scrubber_of,
     standing_policy,
 )
+from leadglass.archive.compaction import READERS_GRACE, Result, compact_all
 from leadglass.archive.jobs import Done, StoreResult
 from leadglass.archive.recover import recover
 from leadglass.cli.allocator import keep_memory
@@ -56,6 +60,8 @@ WATCH_S = 0.25
 HOUSEKEEPING_S = 1.0
 ERASE_S = 60.0
 SCRUB_S = 1.0
+COMPACT_S = 600.0
+COMPACT_BYTES_PER_S = 32 << 20
 DRAIN_S = 20.0
 
 log = structlog.get_logger()
@@ -74,7 +80,7 @@ def serve(
     configure_logs()
     keep_memory()
     allow_many_connections()
-    with _lock(home):
+    with serving_alone(home):
         policy_stamp = _stamp(home.policy)
         policy, failed_tests = standing_policy(home, SystemClock())
         _warn_of(failed_tests)
@@ -88,8 +94,12 @@ def serve(
 
 
 @contextlib.contextmanager
-def _lock(home: Home) -> Iterator[None]:
-    """One server a site; the lock goes with the process, however it ends."""
+def serving_alone(home: Home) -> Iterator[None]:
+    """One server a site; the lock goes with the process, however it ends.
+
+    Raises:
+        AlreadyServing: another process has it.
+    """
     home.run.mkdir(mode=0o700, exist_ok=True)
     with (home.run / "serve.lock").open("w") as lock:
         try:
@@ -140,6 +150,7 @@ class _Serving:
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         permit = self.site.permit(Verb.OPERATE)
+        compactor_of(self.site).settle(permit, timedelta())  # nobody reads yet
         recovered = recover(self.site.index, self.site.store, permit)
         if recovered.anything:
             self._record("server.recovered", Outcome.DONE, recovered.text)
@@ -211,18 +222,39 @@ class _Serving:
                 scrubber.keep(permit)
 
     async def _erase(self, permit: Permit) -> None:
-        """Every minute: destroy the keys of what was in the bin for its time, or was taken out of it."""
+        """Every minute: erase what was in the bin for its time, or taken out of it; give its room back."""
         deleter = deleter_of(self.site)
 
+        compactor = compactor_of(self.site)
+
+        def copied(length: int) -> bool:
+            time.sleep(length / COMPACT_BYTES_PER_S)  # the scanners come first
+            return not self._ending
+
+        def compact() -> None:
+            for candidate, result in compact_all(compactor, permit, READERS_GRACE, copied):
+                if result is not Result.DONE:
+                    log.warning("not compacted", segment=candidate.segment, why=result.value)
+
+        due_s = 0.0  # looking for what to compact reads every place in the index
+
         def erase() -> int:
+            nonlocal due_s
             deleter.condemn(permit)
-            return deleter.erase(permit, lambda _done: not self._ending)
+            erased = deleter.erase(permit, lambda _done: not self._ending)
+            if (erased or time.monotonic() >= due_s) and not self._ending:
+                due_s = time.monotonic() + COMPACT_S
+                compact()
+            return erased
 
         while True:
             try:
                 erased = await asyncio.to_thread(erase)
             except LeadglassError as error:
-                log.error("what was deleted could not be erased, and is tried again", reason=str(error))
+                log.error(
+                    "what was deleted could not all be erased and its room given back: tried again",
+                    reason=str(error),
+                )
             else:
                 if erased:
                     log.info("erased", objects=erased)

@@ -30,10 +30,14 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class StorageSettings:
-    """Where sealed segments lie (relative to the site's folder, or absolute), and their size."""
+    """Where sealed segments lie (relative to the site's folder, or absolute), and their size.
+
+    ``compact_percent``: a segment is compacted when this share of it is dead.
+    """
 
     segments: str = "segments"
     segment_mib: int = 1024
+    compact_percent: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +207,13 @@ def _storage(table: Table) -> StorageSettings:
     if segments is not None and not segments.strip():
         table.notes.error(table.place_of("segments"), '"segments" must name a folder')
     segment_mib = table.whole("segment_mib", 1, 1 << 20)
+    compact_percent = table.whole("compact_percent", 1, 100)
     table.refuse_others()
-    return StorageSettings(segments or default.segments, segment_mib or default.segment_mib)
+    return StorageSettings(
+        segments or default.segments,
+        segment_mib or default.segment_mib,
+        compact_percent or default.compact_percent,
+    )
 
 
 def _retention(table: Table) -> RetentionSettings:

@@ -127,6 +127,12 @@ class LocalSegmentStore:
         """As ``SegmentStore.state``."""
         return self._health.state
 
+    @property
+    def appending_to(self) -> str | None:
+        """The segment that is appended to at the moment; once left, it never is again."""
+        tail = self._tail
+        return None if tail is None else tail.segment
+
     def append(self, permit: Permit, batch: Sequence[Sealable]) -> list[Location]:
         """As ``SegmentStore.append``."""
         pending = self.begin_append(permit, batch)
@@ -230,6 +236,29 @@ class LocalSegmentStore:
             return False
         with self._journal.exclusively():
             return True
+
+    def sealed(self, permit: Permit, location: Location) -> bytes:
+        """A record as it lies on the disk, for a copy elsewhere.
+
+        Raises:
+            IntegrityBroken: it is not there.
+        """
+        require_permit(permit)
+        raw = self._read_at(location.segment, location.offset, location.length)
+        if len(raw) != location.length:
+            raise IntegrityBroken(f"segments/{location.segment}.seg ends within a record of it")
+        return raw
+
+    @contextlib.contextmanager
+    def unchanging(self, permit: Permit) -> Iterator[None]:
+        """Meanwhile nobody, in any process, changes a header: no rewrap, no erasure.
+
+        Raises:
+            StorageFailed: the folder cannot be locked.
+        """
+        require_permit(permit)
+        with self._journal.exclusively():
+            yield
 
     def free_bytes(self, permit: Permit) -> int:
         """As ``SegmentStore.free_bytes``."""

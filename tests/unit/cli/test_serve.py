@@ -19,7 +19,7 @@ from leadglass.audit.read import Filters, after
 from leadglass.cli import serve as serving_commands
 from leadglass.cli.output import Exit
 from leadglass.cli.running import read_running
-from leadglass.cli.serve import _deliver_to, _lock, _Serving, _stamp
+from leadglass.cli.serve import _deliver_to, _Serving, _stamp, serving_alone
 from leadglass.identity.clock import SystemClock
 from leadglass.index.engine import reading
 from leadglass.model.errors import AlreadyServing, ConfigurationInvalid, LocalError, StorageFailed
@@ -294,9 +294,9 @@ def test_a_start_that_breaks_after_it_listens_closes_every_door(
 
 
 def test_one_server_a_site(home: Home) -> None:
-    with _lock(home), pytest.raises(AlreadyServing, match="status"), _lock(home):
+    with serving_alone(home), pytest.raises(AlreadyServing, match="status"), serving_alone(home):
         pass
-    with _lock(home):
+    with serving_alone(home):
         pass
 
 
