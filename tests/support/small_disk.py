@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from tests.support.compiling import cannot
 
 MIB = 1 << 20
 BALLAST = ".ballast"
@@ -20,21 +21,33 @@ def small_disk(mount: Path, size_mib: int) -> Iterator[Path]:
 
     Where mounting is not allowed the test fails in CI and skips elsewhere, with the reason.
     """
-    mount.mkdir(mode=0o700)
     options = f"size={size_mib}m,mode=0700"
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(mount)],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if mounted.returncode:
-        reason = f"a test of a full disk needs root and the right to mount: {mounted.stderr.strip()}"
-        if "CI" in os.environ:
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    try:
+    with _mounted(mount, ["-t", "tmpfs", "-o", options, "tmpfs"]):
         yield mount
+
+
+@contextmanager
+def small_ext4(mount: Path, size_mib: int) -> Iterator[Path]:
+    """The same as an ext4 in a file, by way of a loop device: it allocates late, and has a journal."""
+    make = shutil.which("mkfs.ext4", path=f"{os.environ.get('PATH', '')}:/sbin:/usr/sbin")
+    if make is None:
+        cannot("a test of a full ext4 needs mkfs.ext4: apt-get install e2fsprogs")
+    image = mount.with_suffix(".ext4")
+    with image.open("wb") as sparse:
+        sparse.truncate(size_mib * MIB)
+    subprocess.run([make, "-q", "-m", "0", str(image)], check=True)
+    with _mounted(mount, ["-t", "ext4", "-o", "loop", str(image)]):
+        yield mount
+
+
+@contextmanager
+def _mounted(mount: Path, arguments: Sequence[str]) -> Iterator[None]:
+    mount.mkdir(mode=0o700)
+    mounted = subprocess.run(["mount", *arguments, str(mount)], check=False, capture_output=True, text=True)
+    if mounted.returncode:
+        cannot(f"a test of a full disk needs root and the right to mount: {mounted.stderr.strip()}")
+    try:
+        yield
     finally:
         subprocess.run(["umount", "--lazy", str(mount)], check=True)
 
