@@ -23,6 +23,7 @@ from leadglass.archive.ingest import Ingest, IngestLimits
 from leadglass.archive.jobs import Deliver, Done, StoreResult
 from leadglass.archive.query import Finder
 from leadglass.archive.repair import repair
+from leadglass.archive.retention import Retention
 from leadglass.archive.retrieve import Retriever
 from leadglass.archive.scrub import Scrubber, ScrubPlan
 from leadglass.audit.signing import Signer, open_signer
@@ -39,6 +40,7 @@ from leadglass.identity.peers import DeviceIdentity
 from leadglass.identity.revocation import Revocations
 from leadglass.identity.session import TlsSession
 from leadglass.identity.tls import archive_client_context, server_context
+from leadglass.index.aging import Aging
 from leadglass.index.bin import Bin
 from leadglass.index.damages import Damages
 from leadglass.index.engine import open_engine
@@ -286,6 +288,11 @@ def scrubber_of(site: Site) -> Scrubber:
 def damages_of(site: Site) -> Damages:
     """What the scrubber has found."""
     return Damages(site.engine)
+
+
+def retention_of(site: Site) -> Retention:
+    """What moves to the bin by itself."""
+    return Retention(site.settings.retention.rules, Aging(site.engine), deleter_of(site), site.clock)
 
 
 def compactor_of(site: Site) -> Compactor:

@@ -32,6 +32,7 @@ COMMANDS = {
     "bin": ("deletion", "bin_app"),
     "hold": ("deletion", "hold_app"),
     "label": ("deletion", "label_app"),
+    "retention": ("retention", "retention_app"),
     "compact": ("compaction", "compact"),
     "keys": ("keys", "app"),
     "echo": ("client", "echo"),

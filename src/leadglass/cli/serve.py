@@ -28,6 +28,7 @@ from leadglass.app import (
     deleter_of,
     open_site,
     read_site_settings,
+    retention_of,
     scrubber_of,
     standing_policy,
 )
@@ -60,6 +61,7 @@ WATCH_S = 0.25
 HOUSEKEEPING_S = 1.0
 ERASE_S = 60.0
 SCRUB_S = 1.0
+RETAIN_S = 86_400.0
 COMPACT_S = 600.0
 COMPACT_BYTES_PER_S = 32 << 20
 DRAIN_S = 20.0
@@ -222,7 +224,7 @@ class _Serving:
                 scrubber.keep(permit)
 
     async def _erase(self, permit: Permit) -> None:
-        """Every minute: erase what was in the bin for its time, or taken out of it; give its room back."""
+        """Every minute: erase what is past its time, give its room back; every day: the retention rules."""
         deleter = deleter_of(self.site)
 
         compactor = compactor_of(self.site)
@@ -236,10 +238,22 @@ class _Serving:
                 if result is not Result.DONE:
                     log.warning("not compacted", segment=candidate.segment, why=result.value)
 
+        retention = retention_of(self.site)
+        retain_at_s = 0.0
+
+        def retain() -> None:
+            nonlocal retain_at_s
+            if not self.site.settings.retention.rules or time.monotonic() < retain_at_s:
+                return
+            retain_at_s = time.monotonic() + RETAIN_S
+            may_delete = self.site.permit(Verb.DELETE)
+            retention.apply(may_delete, retention.due(may_delete), lambda _done: not self._ending)
+
         due_s = 0.0  # looking for what to compact reads every place in the index
 
         def erase() -> int:
             nonlocal due_s
+            retain()
             deleter.condemn(permit)
             erased = deleter.erase(permit, lambda _done: not self._ending)
             if (erased or time.monotonic() >= due_s) and not self._ending:

@@ -11,6 +11,7 @@ from leadglass.model.errors import PeerError
 from leadglass.model.names import AETitle, parse_ae_title
 from leadglass.sitefile.address import SocketAddress, parse_socket_address
 from leadglass.sitefile.finding import FileInvalid, quoted
+from leadglass.sitefile.retention import NO_RULES, RetentionSettings, read_retention
 from leadglass.sitefile.source import read_source
 from leadglass.sitefile.table import Notes, Table
 
@@ -38,13 +39,6 @@ class StorageSettings:
     segments: str = "segments"
     segment_mib: int = 1024
     compact_percent: int = 50
-
-
-@dataclass(frozen=True, slots=True)
-class RetentionSettings:
-    """``bin_days``: how long what was deleted can be taken back, before it is erased."""
-
-    bin_days: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +85,7 @@ class Settings:
     listeners: Mapping[str, Listener]
     storage: StorageSettings = StorageSettings()
     limits: Limits = Limits()
-    retention: RetentionSettings = RetentionSettings()
+    retention: RetentionSettings = NO_RULES
     integrity: IntegritySettings = IntegritySettings()
 
 
@@ -109,7 +103,7 @@ def read_settings(text: str, *, path: str) -> Settings:
     listeners = _listeners(root.table("listeners"))
     storage = _storage(root.table("storage"))
     limits = _limits(root.table("limits"))
-    retention = _retention(root.table("retention"))
+    retention = read_retention(root.table("retention"))
     integrity = _integrity(root.table("integrity"))
     root.refuse_others()
     if notes.errors:
@@ -214,12 +208,6 @@ def _storage(table: Table) -> StorageSettings:
         segment_mib or default.segment_mib,
         compact_percent or default.compact_percent,
     )
-
-
-def _retention(table: Table) -> RetentionSettings:
-    bin_days = table.whole("bin_days", 0, 3650)
-    table.refuse_others()
-    return RetentionSettings() if bin_days is None else RetentionSettings(bin_days)
 
 
 def _integrity(table: Table) -> IntegritySettings:
