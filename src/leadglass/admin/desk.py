@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from leadglass.identity.authority import Authority
 from leadglass.model.action import SITE, Verb
 from leadglass.model.errors import NotPermitted
-from leadglass.model.event import AuditEvent, Outcome
+from leadglass.model.event import AuditEvent, Outcome, under
 from leadglass.model.permit import Permit
 
 
@@ -46,17 +46,7 @@ def record(
     outcome: Outcome = Outcome.DONE,
 ) -> None:
     """Record what the holder of ``permit`` did to ``target``, and how it ended."""
-    recorder.record(
-        AuditEvent(
-            kind=kind,
-            outcome=outcome,
-            who=permit.who,
-            verb=permit.action.verb,
-            target=target,
-            rule=permit.rule,
-            reason=reason,
-        )
-    )
+    recorder.record(replace(under(permit, kind, outcome, reason=reason), target=target))
 
 
 def require(permit: Permit, verb: Verb) -> None:

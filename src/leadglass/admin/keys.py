@@ -25,10 +25,7 @@ class Server(Protocol):
     """The server of this site, if one runs; it reads the current key for itself."""
 
     def has_taken_up(self, key_id: bytes) -> bool:
-        """Wait a little for it to seal with this key; true where none runs."""
-
-    def settle(self) -> None:
-        """Wait until what it had in hand when it took the key up is stored."""
+        """Wait a little until all that is on its way is sealed with this key; true where none runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +70,6 @@ def rotate_keys(
             "the running server does not take the new key up: restart it, run this again"
         )
     rewrapped, unreadable = _rewrap_all(permit, index, store, progress)
-    server.settle()
-    while True:  # what was on its way meanwhile
-        again, unreadable = _rewrap_all(permit, index, store, progress)
-        rewrapped += again
-        if not again:
-            break
     destroyed: list[str] = []
     if not unreadable:
         for key_id in keys.older():

@@ -15,7 +15,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Final, Protocol
 
-from leadglass.archive.deletion import Recorder
+from leadglass.archive.recording import Recorder
 from leadglass.index.places import Compaction, Move, Places
 from leadglass.model.clock import Clock
 from leadglass.model.event import AuditEvent, Outcome

@@ -11,39 +11,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Protocol
 
+from leadglass.archive.recording import Recorder
 from leadglass.audit.trail import AuditTrail
 from leadglass.index.bin import Affected, Bin, BinnedStudy, Deletion, PutBack, Subject, ToErase
 from leadglass.index.holds import Hold, Holds
-from leadglass.model.action import Verb
 from leadglass.model.clock import Clock
 from leadglass.model.errors import IntegrityBroken, NotFound, RequestInvalid
-from leadglass.model.event import AuditEvent, Outcome
+from leadglass.model.event import AuditEvent, under
 from leadglass.model.names import Uid
 from leadglass.model.permit import Permit
 from leadglass.storage.store import Record, SegmentStore
 
 MAX_REASON_CHARACTERS = 200
 ERASED_AT_ONCE = 256
-
-
-class Recorder(Protocol):
-    """Takes lines of what has happened; the committer is one. Safe to call from any thread."""
-
-    def note(self, events: Iterable[AuditEvent]) -> None:
-        """Queue the lines.
-
-        Raises:
-            AuditFailed: too many wait already.
-        """
-
-    def flush(self) -> None:
-        """Wait until they are durable.
-
-        Raises:
-            AuditFailed: they are not.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,21 +158,9 @@ class Deleter:
                     continue
 
     def _note(self, permit: Permit, kind: str, studies: Iterable[str], reason: str, count: int) -> None:
-        events = [
-            AuditEvent(
-                kind=kind,
-                outcome=Outcome.DONE,
-                who=permit.who,
-                verb=permit.action.verb,
-                target=permit.action.target,
-                rule=permit.rule,
-                reason=reason,
-                study=study,
-                count=count,
-            )
-            for study in studies
-        ]
-        self._rooms.recorder.note(events)
+        self._rooms.recorder.note(
+            under(permit, kind, reason=reason, study=study, count=count) for study in studies
+        )
         self._rooms.recorder.flush()
 
 
@@ -208,16 +177,7 @@ def checked_reason(reason: str) -> str:
 
 
 def _erased(permit: Permit, each: ToErase) -> AuditEvent:
-    return AuditEvent(
-        kind="instance.erased",
-        outcome=Outcome.DONE,
-        who=permit.who,
-        verb=Verb.DELETE,
-        target=permit.action.target,
-        rule=permit.rule,
-        study=each.study_uid,
-        instance=each.sop_instance,
-    )
+    return under(permit, "instance.erased", study=each.study_uid, instance=each.sop_instance)
 
 
 __all__ = ["Deleter", "Rooms", "Subject", "checked_reason"]

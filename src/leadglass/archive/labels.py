@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Protocol
 
+from leadglass.archive.recording import Recorder
 from leadglass.index.index import Index
 from leadglass.model.errors import NotFound, RequestInvalid
-from leadglass.model.event import AuditEvent, Outcome
+from leadglass.model.event import under
 from leadglass.model.names import Uid
 from leadglass.model.permit import Permit
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-class Recorder(Protocol):
-    """As ``deletion.Recorder``."""
-
-    def note(self, events: Iterable[AuditEvent]) -> None:
-        """Queue the lines."""
-
-    def flush(self) -> None:
-        """Wait until they are durable."""
 
 
 def put_label(permit: Permit, index: Index, recorder: Recorder, study: Uid, label: str) -> None:
@@ -60,15 +49,5 @@ def _check(label: str) -> None:
 
 
 def _record(permit: Permit, recorder: Recorder, kind: str, study: Uid, label: str) -> None:
-    event = AuditEvent(
-        kind=kind,
-        outcome=Outcome.DONE,
-        who=permit.who,
-        verb=permit.action.verb,
-        target=permit.action.target,
-        rule=permit.rule,
-        reason=label,
-        study=study,
-    )
-    recorder.note([event])
+    recorder.note([under(permit, kind, reason=label, study=study)])
     recorder.flush()

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from leadglass.archive.check import Broken
-from leadglass.archive.deletion import Recorder
+from leadglass.archive.recording import Recorder
 from leadglass.index.bin import Bin, Deletion
 from leadglass.model.clock import Clock
-from leadglass.model.event import AuditEvent, Outcome
+from leadglass.model.event import Outcome, under
 from leadglass.model.names import Uid
 from leadglass.model.permit import Permit
 
@@ -33,20 +33,9 @@ def repair(
     for each in broken:
         deletion = Deletion(permit.who, f"damaged: {each.what}", clock.now(), NEVER)
         if bin_.set_aside(permit, each.instance, deletion):
-            recorder.note([_aside(permit, each)])
+            recorder.note(
+                [under(permit, "instance.aside", Outcome.ALERT, reason=each.what, instance=each.instance)]
+            )
             done.append(each.instance)
     recorder.flush()
     return done
-
-
-def _aside(permit: Permit, each: Broken) -> AuditEvent:
-    return AuditEvent(
-        kind="instance.aside",
-        outcome=Outcome.ALERT,
-        who=permit.who,
-        verb=permit.action.verb,
-        target=permit.action.target,
-        rule=permit.rule,
-        reason=each.what,
-        instance=each.instance,
-    )

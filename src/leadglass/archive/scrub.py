@@ -8,31 +8,23 @@ damaged object is told once, and told again only when it reads well.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from msgspec.structs import replace
 
+from leadglass.archive.recording import Recorder
 from leadglass.index.damages import Damages, Pass
 from leadglass.index.entries import from_microseconds, microseconds
 from leadglass.index.inventory import Held
 from leadglass.model.clock import Clock
 from leadglass.model.errors import IntegrityBroken, KeyUnavailable
-from leadglass.model.event import AuditEvent, Outcome
+from leadglass.model.event import Outcome, under
 from leadglass.model.permit import Permit
 from leadglass.storage.store import SegmentStore
 
 OBJECTS_AT_ONCE = 64
 KEEP_EVERY_STEPS = 15
-
-
-class Recorder(Protocol):
-    """Takes lines of what has happened; safe to call from any thread."""
-
-    def note(self, events: Iterable[AuditEvent]) -> None:
-        """Queue the lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +137,8 @@ class Scrubber:
         return "" if digest.digest() == stored.sha256 else "its bytes are not those that were received"
 
     def _tell(self, permit: Permit, held: Held, kind: str, outcome: Outcome, reason: str) -> None:
-        event = AuditEvent(
-            kind=kind,
-            outcome=outcome,
-            who=permit.who,
-            verb=permit.action.verb,
-            target=permit.action.target,
-            rule=permit.rule,
-            reason=reason,
-            study=held.stored.study,
-            instance=held.stored.sop_instance,
-        )
+        stored = held.stored
+        event = under(permit, kind, outcome, reason=reason, study=stored.study, instance=stored.sop_instance)
         self._recorder.note([event])
 
 

@@ -12,7 +12,7 @@ from leadglass.app import compactor_of, local_site
 from leadglass.archive.compaction import Candidate, Result, compact_all
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, message_console, print_json, print_rows, say
-from leadglass.cli.serve import serving_alone
+from leadglass.cli.running import serving_lock
 from leadglass.model.action import Verb
 from leadglass.model.errors import AlreadyServing
 
@@ -33,7 +33,7 @@ def compact(
         done: dict[str, Result] = {}
         if not dry_run:
             try:
-                with serving_alone(home), _bar() as bar:
+                with serving_lock(home), _bar() as bar:
                     wanted = sum(each.live_bytes for each in found if not each.unknown)
                     task = bar.add_task("copying", total=wanted)
 

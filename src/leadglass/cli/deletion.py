@@ -22,7 +22,7 @@ from leadglass.cli.output import (
     print_rows,
     say,
 )
-from leadglass.cli.running import read_running
+from leadglass.cli.running import is_served
 from leadglass.model.action import Verb
 from leadglass.model.errors import PeerError, RequestInvalid
 from leadglass.model.names import Uid, parse_uid
@@ -144,7 +144,7 @@ def empty(
         if study is not None and not yes:
             typer.confirm(f"Erase what the bin holds of study {study}, for good?", abort=True, err=True)
         condemned = deleter.condemn(permit, None if study is None else _uid(study))
-        served = read_running(home) is not None
+        served = is_served(home)
         erased = 0
         if not served:
             with Progress(console=message_console(), transient=True) as progress:

@@ -28,12 +28,11 @@ from leadglass.cli.output import (
     say,
 )
 from leadglass.cli.passphrases import PassphraseFile, known_passphrase, new_passphrase
-from leadglass.cli.running import read_running
+from leadglass.cli.running import is_served, read_running
 from leadglass.identity.files import locked
 from leadglass.model.action import Verb
 
 TAKE_UP_S = 10.0
-SETTLE_S = 3.0
 POLL_S = 0.1
 
 app = typer.Typer(help="Change the site key, export it, prove the export.", no_args_is_help=True)
@@ -47,17 +46,14 @@ class _RunningServer:
 
     def has_taken_up(self, key_id: bytes) -> bool:
         deadline_s = time.monotonic() + TAKE_UP_S
-        while True:
+        while is_served(self._home):
             running = read_running(self._home)
-            if running is None or running.key_id == key_id.hex():
+            if running is not None and running.key_id == key_id.hex():
                 return True
             if time.monotonic() > deadline_s:
                 return False
             time.sleep(POLL_S)
-
-    def settle(self) -> None:
-        if read_running(self._home) is not None:
-            time.sleep(SETTLE_S)
+        return True  # none, or one that reads the keys when it starts
 
 
 def _progress() -> Progress:

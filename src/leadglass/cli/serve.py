@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +19,6 @@ import typer
 import uvloop
 
 from leadglass.app import (
-    Home,
     Site,
     build_server,
     changed_policy,
@@ -40,12 +38,11 @@ from leadglass.cli.descriptors import allow_many_connections
 from leadglass.cli.files import home_of
 from leadglass.cli.logs import configure_logs, log_broken_callback
 from leadglass.cli.output import say
-from leadglass.cli.running import Running, remove_running, write_running
+from leadglass.cli.running import Running, remove_running, serving_lock, write_running
 from leadglass.identity.clock import SystemClock
 from leadglass.model.action import Verb
 from leadglass.model.caller import CertificateFacts
 from leadglass.model.errors import (
-    AlreadyServing,
     AuditFailed,
     ConfigurationInvalid,
     LeadglassError,
@@ -82,7 +79,7 @@ def serve(
     configure_logs()
     keep_memory()
     allow_many_connections()
-    with serving_alone(home):
+    with serving_lock(home):
         policy_stamp = _stamp(home.policy)
         policy, failed_tests = standing_policy(home, SystemClock())
         _warn_of(failed_tests)
@@ -93,22 +90,6 @@ def serve(
             asyncio.Runner(loop_factory=lambda: loop) as runner,
         ):
             runner.run(_Serving(site, drain_s, policy_stamp).run())
-
-
-@contextlib.contextmanager
-def serving_alone(home: Home) -> Iterator[None]:
-    """One server a site; the lock goes with the process, however it ends.
-
-    Raises:
-        AlreadyServing: another process has it.
-    """
-    home.run.mkdir(mode=0o700, exist_ok=True)
-    with (home.run / "serve.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyServing(f"another process serves {home.directory}; see 'leadglass status'") from None
-        yield
 
 
 def _deliver_to(loop: asyncio.AbstractEventLoop) -> Callable[[Sequence[tuple[Done, StoreResult]]], None]:
@@ -137,6 +118,7 @@ class _Serving:
     _reload: asyncio.Event = field(default_factory=asyncio.Event)
     _broken: LeadglassError | None = None
     _revocations_trouble: str = ""
+    _key_id: str = ""
     _key_trouble: str = ""
     _ending: bool = False
 
@@ -151,6 +133,7 @@ class _Serving:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        self._key_id = self.site.keys.current().key_id.hex()
         permit = self.site.permit(Verb.OPERATE)
         compactor_of(self.site).settle(permit, timedelta())  # nobody reads yet
         recovered = recover(self.site.index, self.site.store, permit)
@@ -205,7 +188,7 @@ class _Serving:
             revoked = self._reload_revocations()
             if changed or revoked:
                 self._recheck()
-            self._take_up_key()
+            await self._take_up_key()
 
     async def _scrub(self, permit: Permit) -> None:
         """Every second: read some more of what is stored, to find damage while there is a copy elsewhere."""
@@ -310,21 +293,30 @@ class _Serving:
         self._revocations_trouble = ""
         return changed
 
-    def _take_up_key(self) -> None:
-        """Seal with the site key that ``keys rotate`` has made current."""
+    async def _take_up_key(self) -> None:
+        """Seal with the site key that ``keys rotate`` has made current.
+
+        Told only when nothing is on its way that was sealed with the one before: that may be destroyed then.
+        """
         try:
-            renewed = self.site.keys.refresh()
+            self.site.keys.refresh()
         except ConfigurationInvalid as error:
             if str(error) != self._key_trouble:
                 self._key_trouble = str(error)
                 log.error("the site key cannot be read anew, the one in use stays so", reason=str(error))
             return
         self._key_trouble = ""
-        if renewed:
-            key_id = self.site.keys.current().key_id.hex()
-            self._record("keys.adopted", Outcome.DONE, f"current is {key_id}")
-            log.info("site key renewed", key_id=key_id)
-            self._write_running()
+        key_id = self.site.keys.current().key_id.hex()
+        if key_id == self._key_id:
+            return
+        try:
+            await asyncio.to_thread(self.site.committer.flush)
+        except AuditFailed:
+            return  # nothing can be written now; asked again in a moment
+        self._key_id = key_id
+        self._record("keys.adopted", Outcome.DONE, f"current is {key_id}")
+        log.info("site key renewed", key_id=key_id)
+        self._write_running()
 
     def _recheck(self) -> None:
         if self._server is not None:
@@ -357,7 +349,7 @@ class _Serving:
             associations=server.live,
             waiting=server.waiting,
             trouble=str(failure) if failure else "",
-            key_id=self.site.keys.current().key_id.hex(),
+            key_id=self._key_id,
         )
         with contextlib.suppress(OSError):  # a full disk must not end the server
             write_running(self.site.home, running)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from leadglass.model.decision import Rung
+from leadglass.model.permit import Permit
 
 
 class Outcome(StrEnum):
@@ -47,3 +48,28 @@ class AuditEvent:
     instance: str = ""
     patient_id: str = ""
     count: int = 1
+
+
+def under(
+    permit: Permit,
+    kind: str,
+    outcome: Outcome = Outcome.DONE,
+    *,
+    reason: str = "",
+    study: str = "",
+    instance: str = "",
+    count: int = 1,
+) -> AuditEvent:
+    """A line of what the holder of a permit did."""
+    return AuditEvent(
+        kind=kind,
+        outcome=outcome,
+        who=permit.who,
+        verb=permit.action.verb,
+        target=permit.action.target,
+        rule=permit.rule,
+        reason=reason,
+        study=study,
+        instance=instance,
+        count=count,
+    )

@@ -21,7 +21,7 @@ from leadglass.archive.compaction import (
 from leadglass.archive.deletion import Subject
 from leadglass.archive.retrieve import Retriever
 from leadglass.cli.output import Exit
-from leadglass.cli.serve import serving_alone
+from leadglass.cli.running import serving_lock
 from leadglass.dataset.convert import ConvertLimits
 from leadglass.dataset.synthetic import SyntheticInstance
 from leadglass.index.places import Places
@@ -125,7 +125,7 @@ def test_what_lies_in_the_bin_is_kept_and_can_be_taken_back(
 
 def test_a_running_server_is_not_compacted_beside(leadglass: Leadglass, home: Path) -> None:
     before = disk_bytes(home)
-    with serving_alone(Home(home)):
+    with serving_lock(Home(home)):
         assert leadglass("--home", home, "compact").code == Exit.ERROR
     assert disk_bytes(home) == before
 

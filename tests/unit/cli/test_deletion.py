@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from leadglass.app import Home, local_site
+from leadglass.app import Home
 from leadglass.cli.output import Exit
-from leadglass.cli.running import Running, write_running
+from leadglass.cli.running import serving_lock
 from leadglass.dataset.synthetic import SyntheticInstance
 from leadglass.storage.keys import FileKeyProvider
 from tests.support.archive_rig import ct_images
@@ -81,12 +81,9 @@ def test_what_is_erased_never_comes_back_and_check_finds_nothing_wrong(
 def test_while_a_server_runs_erasure_is_left_to_it(
     leadglass: Leadglass, home: Path, items: list[SyntheticInstance]
 ) -> None:
-    (home / "run").mkdir(exist_ok=True)
-    with local_site(Home(home)) as site:
-        now = site.clock.now()
     leadglass("--home", home, "delete", "study", STUDY, *WHY, "--yes")
-    write_running(Home(home), Running(os.getpid(), now, {}, {}, 0, ""))
-    emptied = leadglass("--home", home, "bin", "empty", "--study", STUDY, "--yes")
+    with serving_lock(Home(home)):
+        emptied = leadglass("--home", home, "bin", "empty", "--study", STUDY, "--yes")
     assert emptied.code == Exit.OK
     assert "the running server erases them" in emptied.err
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from leadglass.app import Home, local_site
+from leadglass.app import Home
 from leadglass.cli.output import Exit
-from leadglass.cli.running import Running, write_running
+from leadglass.cli.running import serving_lock
 from leadglass.identity.bundle import open_bundle
 from leadglass.storage.keys import FileKeyProvider
 from tests.support.archive_rig import ct_images
@@ -69,11 +69,8 @@ def test_a_server_that_does_not_take_the_key_up_stops_the_rotation_and_no_key_is
     leadglass: Leadglass, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("leadglass.cli.keys.TAKE_UP_S", 0.05)
-    (home / "run").mkdir(exist_ok=True)
-    with local_site(Home(home)) as site:
-        now = site.clock.now()
-    write_running(Home(home), Running(os.getpid(), now, {}, {}, 0, "", "0" * 32))
-    ended = leadglass("--home", home, "keys", "rotate")
+    with serving_lock(Home(home)):  # a server that has said nothing of itself yet, and will not
+        ended = leadglass("--home", home, "keys", "rotate")
     assert ended.code == Exit.ERROR
     assert "does not take the new key up" in ended.err
     assert len(key_files(home)) == 2

@@ -18,8 +18,8 @@ from leadglass.app import Home, open_site, standing_policy
 from leadglass.audit.read import Filters, after
 from leadglass.cli import serve as serving_commands
 from leadglass.cli.output import Exit
-from leadglass.cli.running import read_running
-from leadglass.cli.serve import _deliver_to, _Serving, _stamp, serving_alone
+from leadglass.cli.running import is_served, read_running, serving_lock
+from leadglass.cli.serve import _deliver_to, _Serving, _stamp
 from leadglass.identity.clock import SystemClock
 from leadglass.index.engine import reading
 from leadglass.model.errors import AlreadyServing, ConfigurationInvalid, LocalError, StorageFailed
@@ -294,10 +294,11 @@ def test_a_start_that_breaks_after_it_listens_closes_every_door(
 
 
 def test_one_server_a_site(home: Home) -> None:
-    with serving_alone(home), pytest.raises(AlreadyServing, match="status"), serving_alone(home):
+    with serving_lock(home), pytest.raises(AlreadyServing, match="status"), serving_lock(home):
         pass
-    with serving_alone(home):
-        pass
+    assert not is_served(home)
+    with serving_lock(home):
+        assert is_served(home)
 
 
 def test_the_command_serves_until_it_is_told(
