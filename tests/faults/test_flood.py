@@ -74,6 +74,14 @@ def waiting(site: WatchedSite) -> int:
     return running.waiting
 
 
+def until_told_of(site: WatchedSite) -> None:
+    """The server writes once a second what ``status`` shows."""
+    deadline = time.monotonic() + WAIT_S
+    while not waiting(site):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def refusals(site: LiveSite, addresses: list[str]) -> list[AuditEvent]:
     """Every audit line of a connection refused to one of the addresses."""
     events = [line.event for line in site.audit("connection.refused")]
@@ -94,6 +102,7 @@ def test_two_hundred_silent_connections_do_not_disturb_a_scanner(
         for number in range(FROM_EACH_STRANGER):
             for address in STRANGERS:
                 open_silently(silent, served, address, number)
+        until_told_of(served)
         for start in range(0, OBJECTS, OBJECTS_AT_ONCE):
             sent = files[start : start + OBJECTS_AT_ONCE]
             statuses = scanner.store(sent).require().statuses()

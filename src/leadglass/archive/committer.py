@@ -83,6 +83,7 @@ class Committer:
         self._failure: LeadglassError | None = None
         self._disk_failure: DiskFailed | None = None
         self._ended = False
+        self._committed_at_s = -GATHER_S
         self._syncer = ThreadPoolExecutor(1, thread_name_prefix="syncer")
         self._thread = threading.Thread(target=self._run, name="committer", daemon=True)
 
@@ -202,15 +203,17 @@ class Committer:
     def _next_batch(self) -> Batch:
         """Everything that waits, up to a bound; waits itself when there is nothing.
 
-        Lines that nobody waits for are gathered for a moment: a workstation that asks a thousand
-        things a second shall not cost a thousand transactions.
+        Lines that nobody waits for are gathered for a moment where others were written just before: a
+        workstation that asks a thousand things a second shall not cost a thousand transactions. After a
+        failure there is no waiting: the first line that can be written opens the archive again.
         """
         batch = Batch()
         try:
             self._take(batch, self._queue.get(timeout=RETRY_S if self._unwritten else IDLE_CHECKPOINT_S))
-            gather_until_s = self._clock.monotonic_s() + GATHER_S
+            gather_until_s = self._committed_at_s + GATHER_S
             while not batch.full and not batch.stop:
-                left_s = 0.0 if batch.awaited else gather_until_s - self._clock.monotonic_s()
+                hurry = batch.awaited or self._unwritten or self._failure is not None
+                left_s = 0.0 if hurry else gather_until_s - self._clock.monotonic_s()
                 self._take(batch, self._queue.get(timeout=left_s) if left_s > 0 else self._queue.get_nowait())
         except queue.Empty:
             pass
@@ -235,6 +238,7 @@ class Committer:
             if self._disk_failure is not None:
                 raise self._disk_failure
             results = self._write(batch.stores)
+            self._committed_at_s = self._clock.monotonic_s()
         except LeadglassError as error:
             self._heed(error)
             failure = error if isinstance(error, OutOfResources) else OutOfResources(str(error))
