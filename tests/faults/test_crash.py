@@ -45,6 +45,7 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(tmp_path: Path) 
     site = make_site(tmp_path)
     add_scanner_and_desk(site)
     journals: list[FaultJournal] = []
+    print(f"seed {SEED}")
     with fork_server() as forks:
         for kill in range(KILLS):
             if kill % KILL_AT_START_EVERY == 1:

@@ -60,6 +60,7 @@ def require_sound(site: LiveSite) -> None:
 def test_nothing_acknowledged_is_lost_when_the_power_goes(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     journals: list[FaultJournal] = []
+    print(f"seed {SEED}")
     with power_cut_disk(tmp_path) as disk, fork_server() as forks:
         site = site_on(disk, tmp_path)
         for cut in range(CUTS):
