@@ -3,6 +3,7 @@ by nobody else."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import struct
 import time
@@ -249,7 +250,8 @@ def test_a_peer_that_asks_and_never_listens_is_pushed_back(site: WatchedSite) ->
 def test_a_peer_that_never_listens_is_ended(site: WatchedSite) -> None:
     with RawPeer(site.site.plain_port, timeout_s=SOON_S, kernel_bytes=16 * 1024) as peer:
         peer.open("US1", contexts_for(VERIFICATION))
-        peer.send_until_blocked(UNSERVED * 1000, BLOCKED_S, UNREAD_BYTES)
+        with contextlib.suppress(ConnectionError):  # on a slow machine it may be ended before it is blocked
+            peer.send_until_blocked(UNSERVED * 1000, BLOCKED_S, UNREAD_BYTES)
         require_stopped(
             site, "association.aborted", LOOPBACK, Step.VERB, "it does not take what is sent to it"
         )
