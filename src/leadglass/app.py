@@ -14,6 +14,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Engine
 
+from leadglass.admin.backup import BackupRooms
 from leadglass.admin.trail import Trail
 from leadglass.archive.check import Checker, CheckReport
 from leadglass.archive.committer import Committer
@@ -293,6 +294,18 @@ def damages_of(site: Site) -> Damages:
 def retention_of(site: Site) -> Retention:
     """What moves to the bin by itself."""
     return Retention(site.settings.retention.rules, Aging(site.engine), deleter_of(site), site.clock)
+
+
+def backup_rooms(site: Site) -> BackupRooms:
+    """What a backup copies."""
+    return BackupRooms(
+        site.home.directory,
+        site.settings.ae[0],
+        site.authority.ca_fingerprint,
+        site.engine,
+        site.store,
+        site.home.checkpoints,
+    )
 
 
 def compactor_of(site: Site) -> Compactor:

@@ -91,7 +91,7 @@ def drill(
         ConfigurationInvalid: it is no bundle.
     """
     require(permit, Verb.KEYS)
-    files = open_bundle(read_file(bundle), passphrase)
+    files = open_bundle(read_file(bundle, MAX_BUNDLE_BYTES), passphrase)
     index_key = files.get(INDEX_KEY)
     if index_key is None:
         raise ConfigurationInvalid(f"the bundle holds no {INDEX_KEY}")

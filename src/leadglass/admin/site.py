@@ -83,7 +83,7 @@ def create_site(
         ConfigurationInvalid: the folder is not empty, or the request cannot be written down.
     """
     home = home.resolve()
-    _refuse_to_overwrite(home)
+    refuse_to_overwrite(home)
     home.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     try:
         draft = Path(tempfile.mkdtemp(prefix=f".{home.name}.init-", dir=home.parent))  # mode 0700
@@ -157,7 +157,12 @@ def _in_a_year(today: date) -> date:
     return today.replace(year=today.year + 1)
 
 
-def _refuse_to_overwrite(home: Path) -> None:
+def refuse_to_overwrite(home: Path) -> None:
+    """Let pass only a folder that is missing or empty.
+
+    Raises:
+        SiteExists, ConfigurationInvalid
+    """
     for name in (SETTINGS, POLICY, KEYS, INDEX):
         path = home / name
         if path.exists() or path.is_symlink():

@@ -100,10 +100,28 @@ def read_checkpoints(path: Path) -> Iterator[Checkpoint | None]:
     Raises:
         IntegrityBroken: the file cannot be read at all.
     """
+    return (_parse(line) for line in _lines(path))
+
+
+def lines_up_to(path: Path, seq: int) -> bytes:
+    """The file without what was signed after line ``seq`` of the trail; what cannot be read stays as it is.
+
+    Raises:
+        IntegrityBroken: the file cannot be read at all.
+    """
+    kept = []
+    for line in _lines(path):
+        checkpoint = _parse(line)
+        if checkpoint is None or checkpoint.seq <= seq:
+            kept.append(line)
+    return b"".join(kept)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
             while line := file.readline(MAX_LINE_BYTES):
-                yield _parse(line)
+                yield line
     except FileNotFoundError:
         return
     except OSError as error:

@@ -160,6 +160,8 @@ _ALL: Final = (
         EventType.SOFTWARE_CONFIGURATION,
         "a segment gave back the room of what was erased",
     ),
+    _configured("backup.made", "a snapshot of the site was added to a backup"),
+    _configured("site.restored", "the site was restored from a backup"),
     _ran("check.finished", EventType.SOFTWARE_CONFIGURATION, "segments, index and audit were compared"),
 )
 

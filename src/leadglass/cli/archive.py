@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress, TaskID
 
-from leadglass.app import checker_of, local_site, repaired
+from leadglass.app import Site, checker_of, local_site, repaired
 from leadglass.archive.check import CheckReport, Damage, Stage
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, message_console, print_fields, print_json, say
@@ -29,22 +29,34 @@ def check(
 ) -> None:
     """Compare segments, index and audit trail, reading every object. Exit 5 on damage, repaired or not."""
     with local_site(home_of(context)) as site:
-        permit = site.permit(Verb.CHECK)
-        with Progress(console=message_console(), transient=True) as progress:
-            report = checker_of(site).check(permit, _Bars(progress))
-        site.gate.record(
-            AuditEvent(
-                kind="check.finished",
-                outcome=Outcome.DONE if report.sound else Outcome.ALERT,
-                who=permit.who,
-                reason="" if report.sound else f"{report.damage_count} damages",
-                count=report.objects,
-            )
-        )
+        report = checked(site)
         aside = repaired(site, report) if repair and report.repairable else []
     _print(report, aside, as_json=as_json)
     if not report.sound:
         leave(Exit.INTEGRITY_BROKEN)
+
+
+def checked(site: Site) -> CheckReport:
+    """Check an opened site, with bars that show how far it is, and record how it ended."""
+    permit = site.permit(Verb.CHECK)
+    with Progress(console=message_console(), transient=True) as progress:
+        report = checker_of(site).check(permit, _Bars(progress))
+    site.gate.record(
+        AuditEvent(
+            kind="check.finished",
+            outcome=Outcome.DONE if report.sound else Outcome.ALERT,
+            who=permit.who,
+            reason="" if report.sound else f"{report.damage_count} damages",
+            count=report.objects,
+        )
+    )
+    return report
+
+
+def say_damages(report: CheckReport) -> None:
+    """Each damage, and who may have another copy."""
+    for damage in report.damages:
+        say(f"damage: {damage.what}{_where(damage)}")
 
 
 class _Bars:
@@ -76,8 +88,7 @@ def _print(report: CheckReport, aside: Sequence[Uid], *, as_json: bool) -> None:
             "damages": str(report.damage_count),
         }
     )
-    for damage in report.damages:
-        say(f"damage: {damage.what}{_where(damage)}")
+    say_damages(report)
     for instance in aside:
         say(f"set aside: instance {instance}: have its sender send it again; the damaged one is in the bin")
     say("sound" if report.sound else f"{report.damage_count} damages found")

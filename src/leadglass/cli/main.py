@@ -35,6 +35,8 @@ COMMANDS = {
     "retention": ("retention", "retention_app"),
     "compact": ("compaction", "compact"),
     "keys": ("keys", "app"),
+    "backup": ("backup", "backup"),
+    "restore": ("backup", "restore"),
     "echo": ("client", "echo"),
     "send": ("transfer", "send"),
     "find": ("client", "find"),

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from leadglass.model.errors import ConfigurationInvalid, KeyUnavailable
 
 MIN_PASSPHRASE_BYTES: Final = 12
-MAX_BUNDLE_BYTES: Final = 1 << 20
+MAX_BUNDLE_BYTES: Final = 16 << 20  # a site's certificates, ten thousand of them
 LOG2_N: Final = 17
 
 _MAGIC: Final = b"LGKB"
@@ -45,14 +45,19 @@ def seal_bundle(
     Raises:
         ConfigurationInvalid: the passphrase is too short to protect anything.
     """
-    if len(passphrase) < MIN_PASSPHRASE_BYTES:
-        raise ConfigurationInvalid(
-            f"the passphrase must have at least {MIN_PASSPHRASE_BYTES} bytes; six random words are good"
-        )
+    require_strong(passphrase)
     salt, nonce = random_bytes(16), random_bytes(12)
     head = _HEAD.pack(_MAGIC, _VERSION, log2_n, _R, _P, salt, nonce)
     plain = msgspec.json.encode(dict(files))
     return head + AESGCM(_derive(passphrase, salt, log2_n, _R, _P)).encrypt(nonce, plain, head)
+
+
+def require_strong(passphrase: bytes) -> None:
+    """Let pass only a passphrase that can protect something. Raises as ``seal_bundle``."""
+    if len(passphrase) < MIN_PASSPHRASE_BYTES:
+        raise ConfigurationInvalid(
+            f"the passphrase must have at least {MIN_PASSPHRASE_BYTES} bytes; six random words are good"
+        )
 
 
 def open_bundle(sealed: bytes, passphrase: bytes) -> dict[str, bytes]:

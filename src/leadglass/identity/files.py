@@ -58,13 +58,13 @@ def replace_file(path: Path, content: bytes, mode: int) -> None:
     sync_directory(path.parent)
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: Path, at_most: int = MAX_FILE_BYTES) -> bytes:
     """A small file's content.
 
     Raises:
-        ConfigurationInvalid: missing, unreadable, or larger than MAX_FILE_BYTES.
+        ConfigurationInvalid: missing, unreadable, or larger than ``at_most`` bytes.
     """
-    return _read(path, os.O_RDONLY | os.O_CLOEXEC)[0]
+    return _read(path, os.O_RDONLY | os.O_CLOEXEC, at_most)[0]
 
 
 def read_secret(path: Path) -> bytes:
@@ -73,7 +73,7 @@ def read_secret(path: Path) -> bytes:
     Raises:
         ConfigurationInvalid: as ``read_file``, or a symbolic link, or others have any access.
     """
-    content, mode = _read(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    content, mode = _read(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, MAX_FILE_BYTES)
     if mode & 0o077:
         raise ConfigurationInvalid(
             f"{path} can be used by others (mode {stat.S_IMODE(mode):04o}): chmod 600 {path}"
@@ -109,7 +109,7 @@ def _fill(descriptor: int, content: bytes, mode: int) -> None:
     os.fsync(descriptor)
 
 
-def _read(path: Path, flags: int) -> tuple[bytes, int]:
+def _read(path: Path, flags: int, at_most: int) -> tuple[bytes, int]:
     try:
         descriptor = os.open(path, flags | os.O_NONBLOCK)  # a FIFO must not hold us
     except OSError as error:
@@ -118,6 +118,6 @@ def _read(path: Path, flags: int) -> tuple[bytes, int]:
         facts = os.fstat(file.fileno())
         if not stat.S_ISREG(facts.st_mode):
             raise ConfigurationInvalid(f"{path} is not a plain file")
-        if facts.st_size > MAX_FILE_BYTES:
-            raise ConfigurationInvalid(f"{path} is too large: {facts.st_size} bytes of {MAX_FILE_BYTES}")
-        return file.read(MAX_FILE_BYTES), facts.st_mode
+        if facts.st_size > at_most:
+            raise ConfigurationInvalid(f"{path} is too large: {facts.st_size} bytes of {at_most}")
+        return file.read(at_most), facts.st_mode

@@ -37,9 +37,22 @@ def open_engine(path: str, key: bytes) -> Engine:
         KeyUnavailable: wrong key, or not 32 bytes.
         OutOfResources: the file cannot be opened.
     """
+    connect = connector(path, key)
+    _make_private_file(path)
+    engine = build_engine(connect, QueuePool)
+    with database_failures(), reading(engine).connect() as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").all()
+    return engine
+
+
+def connector(path: str, key: bytes) -> Callable[[], sqlcipher.Connection]:
+    """What opens connections of the driver, which begins no transaction by itself.
+
+    Raises:
+        KeyUnavailable: the key is not 32 bytes.
+    """
     if len(key) != KEY_BYTES:
         raise KeyUnavailable(f"the index key must be {KEY_BYTES} bytes")
-    _make_private_file(path)
     key_pragma = f"PRAGMA key = \"x'{key.hex()}'\""
 
     def connect() -> sqlcipher.Connection:
@@ -54,10 +67,7 @@ def open_engine(path: str, key: bytes) -> Engine:
         cursor.close()
         return connection
 
-    engine = build_engine(connect, QueuePool)
-    with database_failures(), reading(engine).connect() as connection:
-        connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").all()
-    return engine
+    return connect
 
 
 def build_engine(connect: Callable[[], sqlcipher.Connection], pool_class: type[Pool]) -> Engine:

@@ -15,6 +15,7 @@ MAY_LOCATE: Final = frozenset({Verb.GET, Verb.MOVE, Verb.VIEW})
 MAY_INVENTORY: Final = frozenset({Verb.CHECK, Verb.KEYS, Verb.BACKUP, Verb.OPERATE})
 MAY_DELETE: Final = frozenset({Verb.DELETE})
 MAY_ERASE: Final = frozenset({Verb.DELETE, Verb.OPERATE})
+MAY_COPY: Final = frozenset({Verb.BACKUP})
 MAY_COUNT: Final = frozenset({Verb.STATUS, Verb.CHECK, Verb.KEYS, Verb.OPERATE})
 MAY_LABEL: Final = frozenset({Verb.MANAGE, Verb.DELETE})
 

@@ -22,10 +22,11 @@ _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 @dataclass(frozen=True, slots=True)
 class SegmentInfo:
-    """A segment and its length on disk."""
+    """A segment, its length on disk, and when its file was changed last (nanoseconds since 1970)."""
 
     name: str
     size_bytes: int
+    changed_ns: int = 0
 
 
 class SegmentDirectory:
@@ -89,7 +90,7 @@ class SegmentDirectory:
             except OSError as error:
                 raise unreadable(name, error) from error
             if stat.S_ISREG(facts.st_mode):
-                yield SegmentInfo(name, facts.st_size)
+                yield SegmentInfo(name, facts.st_size, facts.st_mtime_ns)
 
     def unfinished(self) -> list[str]:
         """File names of large objects that were never finished."""

@@ -1,0 +1,239 @@
+"""A backup folder: snapshots that share the copies of segments.
+
+::
+
+    leadglass-backup.json   whose backup it is
+    segments/               bodies and headers of segments (storage/copies.py)
+    snapshots/<ulid>/       one state of the site
+        about.json          when, and how much: to be read by people
+        segments.json       which bodies and headers belong to it
+        index.db            the index, encrypted as the site's own
+        audit.checkpoints   as the site's own
+        sealed.bundle       keys, settings, policy, and the digests of the files above: with a passphrase
+
+A snapshot has its name only when it is whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from leadglass.identity.files import SECRET_MODE, read_file, replace_file, sync_directory, write_new
+from leadglass.model.errors import ConfigurationInvalid, IntegrityBroken, NotFound, StorageFailed
+from leadglass.storage.copies import SegmentCopies, SegmentCopy
+from leadglass.storage.ulid import is_ulid
+
+MARKER, LOCK, SEGMENTS, SNAPSHOTS = "leadglass-backup.json", ".lock", "segments", "snapshots"
+ABOUT, MANIFEST, INDEX, CHECKPOINTS, BUNDLE = (
+    "about.json",
+    "segments.json",
+    "index.db",
+    "audit.checkpoints",
+    "sealed.bundle",
+)
+DIGESTED: Final = (MANIFEST, INDEX, CHECKPOINTS)
+DIGESTS: Final = "digests.json"
+FORMAT: Final = 1
+PRIVATE_FOLDER: Final = 0o700
+MAX_MANIFEST_BYTES: Final = 1 << 30
+
+_DRAFT: Final = ".new"
+
+
+_T = TypeVar("_T")
+
+
+class Marker(msgspec.Struct, frozen=True):
+    """``site``: the SHA-256 of its CA's certificate."""
+
+    format: int
+    site: str
+
+
+class About(msgspec.Struct, frozen=True):
+    """One snapshot, for people. ``problems``: how many segments could not be copied as they are now."""
+
+    id: str
+    made_at: str
+    name: str
+    objects: int
+    size_bytes: int
+    problems: int
+
+
+class BackupFolder:
+    """One backup folder that exists."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.copies = SegmentCopies(path / SEGMENTS)
+
+    @classmethod
+    def open(cls, path: Path) -> BackupFolder:
+        """A folder that backups were made to.
+
+        Raises:
+            ConfigurationInvalid: it is none, or a newer Leadglass made it.
+        """
+        _marker(path)
+        return cls(path)
+
+    @classmethod
+    def of_site(cls, path: Path, site: str) -> BackupFolder:
+        """The same for the site with this CA; a missing or empty folder becomes its backup.
+
+        Raises:
+            ConfigurationInvalid: it holds something else, another site's backup say, or cannot be used.
+        """
+        try:
+            path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            if not (path / MARKER).exists():
+                if any(each.name != "lost+found" for each in path.iterdir()):
+                    raise ConfigurationInvalid(
+                        f"{path} holds other files: give the backup a folder of its own"
+                    )
+                write_new(path / MARKER, msgspec.json.encode(Marker(FORMAT, site)), SECRET_MODE)
+            if _marker(path).site != site:
+                raise ConfigurationInvalid(f"{path} is the backup of another site: choose another folder")
+            for name in (SEGMENTS, SNAPSHOTS):
+                (path / name).mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+            sync_directory(path)
+        except OSError as error:
+            raise ConfigurationInvalid(f"cannot use {path}: {error.strerror}") from error
+        return cls(path)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other backups out; what one that was broken off has left is cleared away.
+
+        Raises:
+            ConfigurationInvalid: another backup to this folder runs.
+        """
+        descriptor = os.open(self._path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, SECRET_MODE)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ConfigurationInvalid(f"another backup to {self._path} is under way") from None
+            for draft in (self._path / SNAPSHOTS).glob(f"*{_DRAFT}"):
+                shutil.rmtree(draft)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def abouts(self) -> list[About]:
+        """All snapshots, oldest first.
+
+        Raises:
+            IntegrityBroken: one cannot be read.
+        """
+        return [_decoded(self.file(name, ABOUT), About) for name in self._names()]
+
+    def latest(self) -> str:
+        """The newest snapshot's id.
+
+        Raises:
+            NotFound: there is none.
+        """
+        names = self._names()
+        if not names:
+            raise NotFound(f"{self._path} holds no snapshot: no backup to it was ever finished")
+        return names[-1]
+
+    def file(self, snapshot: str, name: str) -> Path:
+        """One file of a snapshot.
+
+        Raises:
+            NotFound: there is no such snapshot.
+        """
+        if snapshot not in self._names():
+            raise NotFound(f"{self._path} holds no snapshot {snapshot}: see 'leadglass restore --list'")
+        return self._path / SNAPSHOTS / snapshot / name
+
+    def manifest(self, snapshot: str) -> list[SegmentCopy]:
+        """The segments of a snapshot. Raises as ``file``, and IntegrityBroken where it cannot be read."""
+        return _decoded(self.file(snapshot, MANIFEST), list[SegmentCopy])
+
+    @contextmanager
+    def snapshot(self, name: str) -> Iterator[Path]:
+        """A folder for the files of a new snapshot, each of them durable; it counts when the block ends well.
+
+        Raises:
+            StorageFailed: the disk refuses.
+        """
+        folder = self._path / SNAPSHOTS
+        draft = folder / (name + _DRAFT)
+        try:
+            draft.mkdir(mode=PRIVATE_FOLDER)
+            yield draft
+            sync_directory(draft)
+            draft.rename(folder / name)
+            sync_directory(folder)
+        except OSError as error:
+            raise StorageFailed(f"cannot write to the backup: {error.strerror or error}") from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def prune(self, keep: int) -> tuple[int, int]:
+        """Remove all snapshots but the ``keep`` newest, and what only they used; snapshots and bytes.
+
+        Raises:
+            IntegrityBroken: a snapshot that is kept cannot be read: nothing is removed.
+            StorageFailed: the disk refuses.
+        """
+        names = self._names()
+        kept = names[-keep:]
+        used = [copy for name in kept for copy in self.manifest(name)]
+        removed = names[: len(names) - len(kept)]
+        if not removed:
+            return 0, 0
+        folder = self._path / SNAPSHOTS
+        freed = 0
+        try:
+            for name in removed:
+                draft = folder / (name + _DRAFT)
+                (folder / name).rename(draft)  # no snapshot any more, and cleared away if we are killed
+                sync_directory(folder)
+                freed += sum(each.stat().st_size for each in draft.iterdir())
+                shutil.rmtree(draft)
+        except OSError as error:
+            raise StorageFailed(f"cannot remove a snapshot: {error.strerror}") from error
+        return len(removed), freed + self.copies.keep_only(used)
+
+    def _names(self) -> list[str]:
+        try:
+            return sorted(each.name for each in (self._path / SNAPSHOTS).iterdir() if is_ulid(each.name))
+        except OSError as error:
+            raise ConfigurationInvalid(f"cannot read {self._path}: {error.strerror}") from error
+
+
+def write_json(path: Path, value: object) -> None:
+    """A new file of a snapshot, durably."""
+    replace_file(path, msgspec.json.encode(value), SECRET_MODE)
+
+
+def _marker(path: Path) -> Marker:
+    try:
+        marker = msgspec.json.decode(read_file(path / MARKER), type=Marker)
+    except ConfigurationInvalid:
+        raise ConfigurationInvalid(f"{path} is no backup of Leadglass: it has no {MARKER}") from None
+    except msgspec.MsgspecError:
+        raise ConfigurationInvalid(f"{path / MARKER} is damaged") from None
+    if marker.format != FORMAT:
+        raise ConfigurationInvalid(f"{path} is of format {marker.format}: use a newer Leadglass")
+    return marker
+
+
+def _decoded(path: Path, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(read_file(path, MAX_MANIFEST_BYTES), type=kind)
+    except (ConfigurationInvalid, msgspec.MsgspecError) as error:
+        raise IntegrityBroken(f"{path} is missing or damaged") from error

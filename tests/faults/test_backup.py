@@ -1,0 +1,78 @@
+"""Backups taken while a scanner stores, and killed at random, restore everything acknowledged before them."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from leadglass.dataset.synthetic import SyntheticPatient
+from tests.faults.test_key_rotation import storing
+from tests.support.fault_journal import FaultJournal, add_scanner_and_desk, require_recorded
+from tests.support.fork_server import ForkServer, fork_server
+from tests.support.leadglass import leadglass
+from tests.support.site import LiveSite, make_site
+from tests.support.stored import store_acknowledged
+
+KILLS = int(os.environ.get("LEADGLASS_BACKUP_KILLS", "6"))
+SEED = int(os.environ.get("LEADGLASS_KILL_SEED", "1"))
+BEFORE = SyntheticPatient("Backup^Before", "BACKUP-1", "19700101", "O")
+LOAD = SyntheticPatient("Rotate^Test", "ROTATE-1", "19700101", "O")
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def run(forks: ForkServer, log: Path, *arguments: object, kill_after_s: float | None = None) -> int:
+    with forks.start([str(each) for each in arguments], log) as child:
+        if kill_after_s is not None:
+            time.sleep(kill_after_s)
+            child.kill()
+            return -1
+        code = child.wait(timeout_s=120)
+        assert "Traceback" not in child.text()
+        return code
+
+
+def backed_up(
+    forks: ForkServer, site: LiveSite, folder: Path, passphrase: Path, kill_after_s: float | None = None
+) -> int:
+    arguments = ("--home", site.home, "backup", folder, "--passphrase-file", passphrase)
+    return run(forks, site.folder / "backup.log", *arguments, kill_after_s=kill_after_s)
+
+
+def test_a_backup_during_ingest_restores_to_all_that_was_acknowledged_before_it(tmp_path: Path) -> None:
+    chance = random.Random(SEED)
+    site = make_site(tmp_path)
+    add_scanner_and_desk(site)
+    passphrase, folder = tmp_path / "passphrase", tmp_path / "backup"
+    passphrase.write_text("correct horse battery staple\n", encoding="utf-8")
+    passphrase.chmod(0o600)
+    before, load = FaultJournal(tmp_path / "before", BEFORE), FaultJournal(tmp_path / "load", LOAD)
+    with fork_server() as forks:
+        with site.forked(forks) as server:
+            server.wait_for(r"^ready ", timeout_s=30)
+            with storing(site, load):
+                for number in range(KILLS):
+                    store_acknowledged(site, before, 500_000 + number * 10, 3)
+                    backed_up(forks, site, folder, passphrase, chance.uniform(0.05, 1.0))
+                store_acknowledged(site, before, 600_000, 3)
+                assert backed_up(forks, site, folder, passphrase) == 0
+            assert server.stop() == 0
+        (site.home).rename(tmp_path / "burnt")
+        restoring = ("--home", site.home, "restore", folder, "--passphrase-file", passphrase)
+        for _ in range(KILLS):
+            if site.home.exists():
+                break
+            run(forks, tmp_path / "restore.log", *restoring, kill_after_s=chance.uniform(0.05, 0.8))
+        if not site.home.exists():
+            assert run(forks, tmp_path / "restore.log", *restoring) == 0
+        with site.forked(forks) as server:
+            server.wait_for(r"^ready ", timeout_s=30)
+            assert before.require(site) == (KILLS + 1) * 3
+            assert server.stop() == 0
+    require_recorded(site, [before])
+    assert leadglass(site.home, "check").exit_code == 0
+    assert leadglass(site.home, "audit", "verify").exit_code == 0
