@@ -15,6 +15,7 @@ from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import ChildProcess
 
 AE, OLD_AE = "NORTH", "BENCHOLD"
+MOST_ASSOCIATIONS = 2000  # the idle ones are all of one device here
 COMMAND = str(Path(sys.executable).with_name("leadglass"))
 POLICY = f"""version = 1
 [zones]
@@ -55,6 +56,8 @@ def running_site(folder: Path) -> Iterator[Site]:
         *("device", "add", "bench", "--zone", "modalities", "--ae", CALLING_AE, "--out", str(credentials)),
     )
     (home / "policy.toml").write_text(POLICY, encoding="utf-8")
+    with (home / "leadglass.toml").open("a", encoding="utf-8") as settings:  # its last table is [limits]
+        settings.write(f"associations_per_device = {MOST_ASSOCIATIONS}\n")
     with ChildProcess((COMMAND, "--home", str(home), "serve"), folder / "serve.log") as process:
         process.wait_for(r"^ready ", timeout_s=60)
         tls = ClientTls(credentials / "cert.pem", credentials / "key.pem", credentials / "ca.pem")

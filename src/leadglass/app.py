@@ -398,6 +398,7 @@ def build_server(site: Site) -> tuple[DicomServer, Callable[[], None]]:
         slots=SlotLimits(
             limits.unassociated_per_address, limits.unassociated_total, limits.unassociated_reserved_per_zone
         ),
+        associations_per_device=limits.associations_per_device,
         new_association=lambda: secrets.token_hex(8),
         server_tls=context.session,
     )

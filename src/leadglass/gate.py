@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from leadglass.model.action import SITE_VERBS, Action, Verb
 from leadglass.model.caller import Archive, Caller, LocalAdministrator, Peer, Person, Transport
 from leadglass.model.clock import Clock
 from leadglass.model.decision import Decision, Rung, RungState, Step
-from leadglass.model.errors import NotAdmitted, NotPermitted
+from leadglass.model.errors import NotAdmitted, NotPermitted, TooManyAssociations
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.names import AETitle
 from leadglass.model.permit import Permit, issue_permit
@@ -31,6 +31,10 @@ from leadglass.policy.policy import Policy
 
 HOUR_S = 3600.0
 BUCKET_S = 60.0
+_TOO_MANY_FIX = (
+    "find out why {device} keeps so many open; if it needs them, raise limits.associations_per_device in"
+    " leadglass.toml"
+)
 
 
 class Recorder(Protocol):
@@ -118,17 +122,27 @@ class Gate:
         device = self._policy.lookup.by_ae.get(ae)
         return device if device is not None and device.address is not None else None
 
-    def admit(self, peer: Peer, association: str) -> Admission:
+    def admit(self, peer: Peer, association: str, why_full: Callable[[str], str]) -> Admission:
         """Let an association begin.
+
+        ``why_full`` is asked about a device that the policy admits: why it may have no further
+        association now, or nothing.
 
         Raises:
             NotAdmitted: refused; the ladder is in the audit trail, not in the error.
+            TooManyAssociations: refused for now.
+            AuditFailed: the trail cannot be written.
         """
         answer = admit(self._policy, peer, self._clock.now())
         decision = answer.decision
         if not decision.allowed:
             self._record_denial("association.refused", peer, decision, association=association)
             raise NotAdmitted(_summary(decision))
+        full = why_full(decision.who)
+        if full:
+            decision = _over_budget(decision, full, _TOO_MANY_FIX.format(device=decision.who))
+            self._record_denial("association.refused", peer, decision, association=association)
+            raise TooManyAssociations(_summary(decision))
         event = _event("association.admitted", Outcome.ALLOWED, peer, decision, association=association)
         self._recorder.record([replace(event, ladder=())])
         return Admission(decision.who, decision.zone or "", decision.site, answer.verbs)
@@ -264,6 +278,14 @@ def _stopped_at(decision: Decision, step: Step, detail: str) -> Decision:
     if decision.ladder[height].state is RungState.FAILED:  # the policy says how that may be mended
         return replace(decision, ladder=ladder)
     return replace(decision, allowed=False, rule=None, fix="", ladder=ladder)
+
+
+def _over_budget(decision: Decision, detail: str, fix: str) -> Decision:
+    """Admitted by the policy, and stopped at the last rung; scope and conditions bind no association."""
+    height = list(Step).index(Step.SCOPE)
+    unbound = (Rung(step, RungState.PASSED, "none") for step in (Step.SCOPE, Step.CONDITIONS))
+    ladder = (*decision.ladder[:height], *unbound, Rung(Step.BUDGET, RungState.FAILED, detail))
+    return replace(decision, allowed=False, rule=None, fix=fix, ladder=ladder)
 
 
 def _summary(decision: Decision) -> str:

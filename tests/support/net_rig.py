@@ -145,6 +145,7 @@ async def net_rig(
     policy_text: str = POLICY,
     deadlines: Deadlines | None = None,
     slots: SlotLimits | None = None,
+    associations_per_device: int = 64,
     window: int = 16,
     max_answers: int = 1000,
     server_tls: Callable[[], TlsSession] = no_tls,
@@ -169,7 +170,12 @@ async def net_rig(
         hosting = Hosting(archive.gate, services, limits, frozenset({"NORTH"}), executor)
         numbers = iter(range(1, 1 << 30))
         options = ServerOptions(
-            limits, deadlines, slots or SlotLimits(), lambda: f"a{next(numbers)}", server_tls
+            limits,
+            deadlines,
+            slots or SlotLimits(),
+            associations_per_device,
+            lambda: f"a{next(numbers)}",
+            server_tls,
         )
         server = DicomServer(hosting, options)
         address = SocketAddress(ip_address("127.0.0.1"), 0)

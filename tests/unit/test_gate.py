@@ -13,7 +13,7 @@ from leadglass.gate import HOUR_S, Gate
 from leadglass.model.action import ARCHIVE, SITE, Action, Facts, Verb
 from leadglass.model.caller import Archive, LocalAdministrator, Transport
 from leadglass.model.decision import RungState, Step
-from leadglass.model.errors import AuditFailed, NotAdmitted, NotPermitted
+from leadglass.model.errors import AuditFailed, NotAdmitted, NotPermitted, TooManyAssociations
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.names import AETitle
 from leadglass.model.permit import EVERYTHING
@@ -24,6 +24,14 @@ from tests.support.policies import ALICE, CT1, EXAMPLE, NOW, US1, WS1, policy
 STRANGER = replace(CT1, address="198.51.100.9", certificate=None, calling_ae="STRANGER")
 CT = Facts(modality="CT")
 EMPTY = "version = 1"
+
+
+def has_room(_device: str) -> str:
+    return ""
+
+
+def is_full(device: str) -> str:
+    return f"{device} has all it may have"
 
 
 class Notebook:
@@ -138,7 +146,7 @@ def test_what_cannot_be_recorded_is_not_permitted(gate: Gate, trail: Notebook) -
     with pytest.raises(AuditFailed):
         gate.permit(WS1, Action(Verb.FIND))
     with pytest.raises(AuditFailed):
-        gate.admit(WS1, "a1")
+        gate.admit(WS1, "a1", has_room)
     assert trail.take() == []
 
 
@@ -166,7 +174,7 @@ def test_a_real_trail_that_cannot_be_written_permits_nothing(tmp_path: Path) -> 
 
 
 def test_an_association_is_admitted_with_the_verbs_it_can_ever_have(gate: Gate, trail: Notebook) -> None:
-    admission = gate.admit(CT1, "a1")
+    admission = gate.admit(CT1, "a1", has_room)
     assert (admission.who, admission.zone) == ("ct1", "modalities")
     assert admission.verbs == {Verb.ECHO, Verb.STORE, Verb.WORKLIST, Verb.MPPS, Verb.COMMIT}
     [line] = trail.take()
@@ -175,17 +183,34 @@ def test_an_association_is_admitted_with_the_verbs_it_can_ever_have(gate: Gate, 
 
 def test_a_stranger_is_not_admitted_and_the_ladder_is_recorded(gate: Gate, trail: Notebook) -> None:
     with pytest.raises(NotAdmitted):
-        gate.admit(STRANGER, "a1")
+        gate.admit(STRANGER, "a1", has_room)
     [line] = trail.take()
     assert (line.kind, line.outcome, line.calling_ae) == ("association.refused", Outcome.DENIED, "STRANGER")
     assert line.ladder
+
+
+def test_a_device_that_has_all_it_may_have_is_refused_at_the_last_rung(gate: Gate, trail: Notebook) -> None:
+    with pytest.raises(TooManyAssociations):
+        gate.admit(CT1, "a1", is_full)
+    [line] = trail.take()
+    assert (line.kind, line.outcome, line.who) == ("association.refused", Outcome.DENIED, "ct1")
+    assert line.reason == "budget: ct1 has all it may have"
+    assert "limits.associations_per_device" in line.fix
+    assert [rung.step for rung in line.ladder] == list(Step)
+    assert [rung.state for rung in line.ladder] == [RungState.PASSED] * 7 + [RungState.FAILED]
+
+
+def test_a_stranger_does_not_learn_whose_associations_are_all_taken(gate: Gate, trail: Notebook) -> None:
+    with pytest.raises(NotAdmitted) as refusal:
+        gate.admit(STRANGER, "a1", is_full)
+    assert not isinstance(refusal.value, TooManyAssociations)
 
 
 def test_an_empty_policy_admits_and_permits_nobody(gate: Gate) -> None:
     gate.replace_policy(policy(EMPTY))
     for peer in (CT1, WS1, US1, STRANGER):
         with pytest.raises(NotAdmitted):
-            gate.admit(peer, "a1")
+            gate.admit(peer, "a1", has_room)
         for verb in Verb:
             with pytest.raises(NotPermitted):
                 gate.permit(peer, Action(verb))

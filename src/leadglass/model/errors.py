@@ -29,6 +29,10 @@ class NotAdmitted(NotPermitted):
     """The policy refused the association itself."""
 
 
+class TooManyAssociations(NotAdmitted):
+    """The device has all the associations that it may have at once; it may try again later."""
+
+
 class PeerError(LeadglassError):
     """The peer sent something wrong."""
 

@@ -16,12 +16,12 @@ from leadglass.model.caller import CertificateFacts, Peer, Transport
 from leadglass.model.decision import Rung, Step
 from leadglass.model.errors import (
     AuditFailed,
-    NotAdmitted,
     PeerProtocolError,
     RemoteRefused,
     TransportFailed,
 )
 from leadglass.model.event import AuditEvent, Outcome
+from leadglass.net.admission import admit_or_reject
 from leadglass.net.connection import Connection
 from leadglass.net.conversation import Conversation
 from leadglass.net.scp.link import Operation, Result
@@ -39,14 +39,9 @@ from leadglass.protocol.events import (
     RequestRefused,
 )
 from leadglass.protocol.limits import Limits
-from leadglass.protocol.negotiation import negotiate, refused_verbs
-from leadglass.protocol.pdu import AssociateRequest
-from leadglass.protocol.reasons import (
-    CALLED_AE_NOT_RECOGNIZED,
-    CALLING_AE_NOT_RECOGNIZED,
-    TEMPORARY_CONGESTION,
-    reject_text,
-)
+from leadglass.protocol.negotiation import negotiate
+from leadglass.protocol.pdu import AssociateReject, AssociateRequest
+from leadglass.protocol.reasons import reject_text
 from leadglass.protocol.status import Status
 from leadglass.protocol.table import MachineEvent, allows
 
@@ -69,6 +64,9 @@ class Roster(Protocol):
 
     def opened(self, acceptor: Acceptor, connection: Connection) -> bool:
         """A connection is here; ``False`` if there is no slot for it."""
+
+    def why_full(self, device: str) -> str:
+        """Why a device may have no further association now; empty if it may."""
 
     def associated(self, acceptor: Acceptor) -> None:
         """It became an association and frees its slot."""
@@ -248,20 +246,11 @@ class Acceptor:
         upper_layer = self.conversation.connection.association
         if not allows(upper_layer.state, MachineEvent.ASSOCIATE_ACCEPT):
             return  # broken off in the same breath; that event comes next
-        try:
-            admission = self._hosting.gate.admit(self._peer, self._association)
-            refused = refused_verbs(request, admission.verbs)
-            self._hosting.gate.record_not_offered(self._peer, refused, self._association)
-        except NotAdmitted as error:
-            known = self._hosting.gate.device_of(self._peer) is not None
-            wrong_called = known and not self._peer.called_ae_known
-            upper_layer.reject(CALLED_AE_NOT_RECOGNIZED if wrong_called else CALLING_AE_NOT_RECOGNIZED)
-            log.info("association refused", association=self._association, reason=str(error))
-            self._ended = "refused"
-            return
-        except AuditFailed as error:
-            upper_layer.reject(TEMPORARY_CONGESTION)
-            log.error("association refused", association=self._association, reason=str(error))
+        admission = admit_or_reject(
+            self._hosting.gate, self._peer, request, self._association, self._roster.why_full
+        )
+        if isinstance(admission, AssociateReject):
+            upper_layer.reject(admission)
             self._ended = "refused"
             return
         accept, outcome = negotiate(request, permitted=admission.verbs, limits=self._hosting.limits)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from leadglass.model.caller import CertificateFacts, Transport
 from leadglass.model.errors import ConfigurationInvalid
 from leadglass.net.acceptor import Acceptor, Hosting
 from leadglass.net.connection import Connection, Deadlines, DeadlineSweeper
+from leadglass.net.live import LiveAssociations
 from leadglass.net.slots import DoorSlots, Slot, SlotLimits
 from leadglass.protocol.association import Association, Role
 from leadglass.protocol.limits import Limits
@@ -35,6 +35,7 @@ class ServerOptions:
     limits: Limits
     deadlines: Deadlines
     slots: SlotLimits
+    associations_per_device: int
     new_association: Callable[[], str]
     server_tls: Callable[[], TlsSession]
 
@@ -48,6 +49,7 @@ class DicomServer:
         self._loop = asyncio.get_running_loop()
         self._sweeper = DeadlineSweeper(self._loop)
         self._slots = DoorSlots(options.slots, frozenset(hosting.gate.policy.zones))
+        self._live = LiveAssociations(options.associations_per_device)
         self._servers: list[asyncio.Server] = []
         self._listening: dict[str, str] = {}
         self._acceptors: set[Acceptor] = set()
@@ -83,9 +85,7 @@ class DicomServer:
     @property
     def live(self) -> dict[str, int]:
         """Associations by who has them."""
-        return Counter(
-            acceptor.admission.who for acceptor in self._acceptors if acceptor.admission is not None
-        )
+        return dict(self._live.by_device)
 
     @property
     def waiting(self) -> int:
@@ -133,12 +133,19 @@ class DicomServer:
             granted.evict.evict()
         return True
 
+    def why_full(self, device: str) -> str:
+        return self._live.why_full(device)
+
     def associated(self, acceptor: Acceptor) -> None:
         self._slots.free(acceptor, acceptor.peer.address)
+        if acceptor.admission is not None:
+            self._live.add(acceptor.admission.who)
 
     def gone(self, acceptor: Acceptor, connection: Connection) -> None:
         self._slots.free(acceptor, connection.address)
         self._acceptors.discard(acceptor)
+        if acceptor.admission is not None:
+            self._live.remove(acceptor.admission.who)
 
     def _accept(self, listener: Listener) -> Connection:
         acceptor = Acceptor(

@@ -68,6 +68,9 @@ class Limits:
     unassociated_per_address: int = _limit(32, 1, 65536, "connections not yet associated, per address")
     unassociated_total: int = _limit(256, 1, 65536, "connections not yet associated, in all")
     unassociated_reserved_per_zone: int = _limit(8, 0, 4096, "of those in all, kept free for each zone")
+    associations_per_device: int = _limit(
+        64, 1, 65536, "associations of one device at a time; more are rejected for now"
+    )
     dataset_depth: int = _limit(100, 1, 1000, "nesting of sequences in a data set")
     element_mib: int = _limit(16, 1, 1024, "one element in memory, pixel data aside")
     inflate_ratio: int = _limit(200, 1, 10000, "inflated size of a data set, times its deflated size")

@@ -173,7 +173,9 @@ class TestAudit:
                 load_policy((live.home / "policy.toml").read_text(), path="", now=site.clock.now())
             )
             with pytest.raises(NotAdmitted):
-                site.gate.admit(Peer("127.0.0.1", Transport.PLAIN, "legacy", None, "EVIL", "NORTH"), "a1")
+                site.gate.admit(
+                    Peer("127.0.0.1", Transport.PLAIN, "legacy", None, "EVIL", "NORTH"), "a1", lambda _: ""
+                )
         ended = leadglass("--home", live.home, "audit", "tail", "--ladder", "--outcome", "denied")
         assert "NO  " in ended.out
         assert "fix: " in ended.out

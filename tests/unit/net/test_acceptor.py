@@ -30,6 +30,7 @@ from leadglass.protocol.pdu import PduType
 from leadglass.protocol.reasons import (
     CALLED_AE_NOT_RECOGNIZED,
     CALLING_AE_NOT_RECOGNIZED,
+    LOCAL_LIMIT_EXCEEDED,
     TEMPORARY_CONGESTION,
 )
 from leadglass.protocol.services import STUDY_ROOT_FIND, STUDY_ROOT_GET, VERIFICATION
@@ -125,6 +126,31 @@ def test_while_nothing_can_be_recorded_nobody_is_let_in(tmp_path: Path) -> None:
             await peer.send(1, store_rq(IMAGES[0], 2), IMAGES[0].dataset)
             assert (await peer.command()) == c.CStoreRsp(2, 0, CT_IMAGE, IMAGES[0].sop_instance)
             peer.close()
+
+    run(scenario())
+
+
+def test_a_device_at_its_limit_is_refused_for_now_and_keeps_no_other_device_out(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with net_rig(tmp_path, associations_per_device=2) as rig:
+            one, other = [await rig.raw("CT1", ECHO) for _ in range(2)]
+            for _ in range(3):
+                event = await refused_peer(rig, "CT1", "NORTH")
+                assert event.reject == LOCAL_LIMIT_EXCEEDED
+            workstation = await rig.raw("WS1", ECHO)
+            await workstation.send(1, c.CEchoRq(1, VERIFICATION))
+            assert await workstation.command() == c.CEchoRsp(1, 0, VERIFICATION)
+            assert rig.server.live == {"ct1": 2, "ws1": 1}
+            one.close()
+            await until(lambda: rig.server.live == {"ct1": 1, "ws1": 1})
+            again = await rig.raw("CT1", ECHO)
+            assert rig.server.live == {"ct1": 2, "ws1": 1}
+            [line] = await rig.audit("association.refused")
+            assert (line.event.who, line.event.outcome) == ("ct1", Outcome.DENIED)
+            assert line.event.reason == "budget: ct1 has all 2 associations that a device may have at a time"
+            for peer in (other, workstation, again):
+                peer.close()
+            await until(lambda: not rig.server.live)
 
     run(scenario())
 

@@ -1,0 +1,48 @@
+"""Whether an association may be: the gate's answer, and what the peer is told where it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from leadglass.gate import Admission, Gate
+from leadglass.model.caller import Peer
+from leadglass.model.errors import AuditFailed, NotAdmitted, TooManyAssociations
+from leadglass.protocol.negotiation import refused_verbs
+from leadglass.protocol.pdu import AssociateReject, AssociateRequest
+from leadglass.protocol.reasons import (
+    CALLED_AE_NOT_RECOGNIZED,
+    CALLING_AE_NOT_RECOGNIZED,
+    LOCAL_LIMIT_EXCEEDED,
+    TEMPORARY_CONGESTION,
+)
+
+log = structlog.get_logger()
+
+
+def admit_or_reject(
+    gate: Gate, peer: Peer, request: AssociateRequest, association: str, why_full: Callable[[str], str]
+) -> Admission | AssociateReject:
+    """Who the peer is, as a live association, or the standard's code that it is refused with.
+
+    Either is recorded. ``why_full`` is for the gate.
+    """
+    try:
+        admission = gate.admit(peer, association, why_full)
+        gate.record_not_offered(peer, refused_verbs(request, admission.verbs), association)
+    except TooManyAssociations as error:
+        _tell(association, error)
+        return LOCAL_LIMIT_EXCEEDED
+    except NotAdmitted as error:
+        _tell(association, error)
+        known = gate.device_of(peer) is not None
+        return CALLED_AE_NOT_RECOGNIZED if known and not peer.called_ae_known else CALLING_AE_NOT_RECOGNIZED
+    except AuditFailed as error:
+        log.error("association refused", association=association, reason=str(error))
+        return TEMPORARY_CONGESTION
+    return admission
+
+
+def _tell(association: str, error: NotAdmitted) -> None:
+    log.info("association refused", association=association, reason=str(error))
