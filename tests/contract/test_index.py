@@ -17,7 +17,7 @@ from leadglass.index.engine import build_engine, open_engine
 from leadglass.index.entries import Conflict, ExistingInstance, NewInstance, Outcome, Placed
 from leadglass.index.migrate import migrate
 from leadglass.model.action import Verb
-from leadglass.model.errors import IdentifierMismatch, NotPermitted, OutOfResources
+from leadglass.model.errors import IdentifierMismatch, NotPermitted, OutOfResources, PatientAmbiguous
 from leadglass.model.instance import InstanceRecord, Location
 from leadglass.model.names import Uid
 from leadglass.model.permit import EVERYTHING, NOTHING, Permit, Scope, ScopeFilter
@@ -591,6 +591,45 @@ def test_located_instances_come_by_series_then_instance_number(index: Index) -> 
         instance_uid(1, 1, 10),
         instance_uid(1, 2, 1),
     ]
+
+
+def of_patient(issuer: str | None = None) -> RetrieveKeys:
+    return RetrieveKeys(Level.PATIENT, "P1", (), (), (), issuer)
+
+
+def by(issuer: str) -> dict[Tag, str]:
+    return {tags.ISSUER_OF_PATIENT_ID: issuer}
+
+
+def test_one_number_of_two_issuers_is_refused_until_one_is_named(index: Index) -> None:
+    store(index, record(1, attributes=by("NORTH")), record(2, attributes=by("SOUTH")))
+    with pytest.raises(PatientAmbiguous):
+        index.locate(GET, of_patient())
+    with pytest.raises(PatientAmbiguous):
+        index.locate(GET, RetrieveKeys(Level.STUDY, "P1", (study_uid(1), study_uid(2)), (), ()))
+    assert located(index, of_patient("SOUTH")) == [instance_uid(2, 1, 1)]
+    assert located(index, of_patient("EAST")) == []
+    assert located(index, RetrieveKeys(Level.STUDY, "P1", (study_uid(1),), (), ())) == [instance_uid(1, 1, 1)]
+    assert len(located(index, of_studies(study_uid(1), study_uid(2)))) == 2
+
+
+def test_one_number_of_two_sites_is_refused(index: Index) -> None:
+    store(index, record(1), using=permit(Verb.STORE, site="north"))
+    store(index, record(2, attributes=by("SOUTH")), using=permit(Verb.STORE, site="south"))
+    with pytest.raises(PatientAmbiguous):
+        index.locate(GET, of_patient())
+
+
+def test_devices_of_one_site_that_disagree_on_naming_the_issuer_have_one_patient(index: Index) -> None:
+    store(index, record(1), record(2, attributes=by("NORTH")))
+    assert len(located(index, of_patient())) == 2
+
+
+def test_what_the_caller_may_not_have_makes_no_number_ambiguous(index: Index) -> None:
+    store(index, record(1, attributes=by("NORTH")))
+    store(index, record(2, attributes=by("SOUTH"), modality="MR"))
+    only_mr = permit(Verb.GET, Scope((ScopeFilter(modalities=frozenset({"MR"})),)))
+    assert located(index, of_patient(), only_mr) == [instance_uid(2, 1, 1)]
 
 
 @pytest.mark.parametrize(

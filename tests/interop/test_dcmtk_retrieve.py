@@ -15,7 +15,7 @@ from tests.support.corpus import corpus_file
 from tests.support.datasets import dataset_of, differences, read
 from tests.support.dcmtk import Argument, Dcmtk, StoreScp, storescp
 from tests.support.site import ARCHIVE_AE
-from tests.support.studies import GERMAN, JANE_HEAD, JANE_KNEE, RUSSIAN, Study
+from tests.support.studies import GERMAN, JANE_HEAD, JANE_KNEE, RUSSIAN, Study, single
 
 SUCCESS, PENDING, CANCELLED = 0x0000, 0xFF00, 0xFE00
 NOT_AUTHORIZED, NO_DESTINATION, IDENTIFIER_WRONG = 0x0124, 0xA801, 0xA900
@@ -237,3 +237,47 @@ def test_cancel_ends_a_move(clinic: Clinic, long_series: Dataset, pacs2: StoreSc
     ran = clinic.old_workstation.move("PACS2", keys, "-S", "--cancel", "2")
     assert ran.statuses()[-1] == CANCELLED
     assert 2 <= len(pacs2.received()) < LONG
+
+
+# Two people with one number
+
+
+@pytest.fixture
+def two_of_one_number(clinic: Clinic, tmp_path: Path) -> list[Study]:
+    """Two studies whose patients bear one PatientID, given by two issuers."""
+    several = [single(400), single(401)]
+    for study, issuer in zip(several, ("NORTH", "SOUTH"), strict=True):
+        for path in study.write(tmp_path / issuer):
+            dataset = read(path)
+            dataset.PatientID, dataset.IssuerOfPatientID = "SHARED", issuer
+            dataset.save_as(path)
+            clinic.scanner.store([path], "-xe").require()
+    return several
+
+
+SHARED = ["QueryRetrieveLevel=PATIENT", "PatientID=SHARED"]
+
+
+def test_a_number_of_two_people_fetches_neither_until_the_issuer_is_given(
+    clinic: Clinic, two_of_one_number: list[Study], pacs2: StoreScp, out: Path
+) -> None:
+    desk = clinic.old_workstation
+    refused = desk.get(out, SHARED, "-P")
+    assert refused.statuses() == [IDENTIFIER_WRONG]
+    assert "give IssuerOfPatientID" in refused.text
+    assert desk.move("PACS2", SHARED, "-P").statuses() == [IDENTIFIER_WRONG]
+    assert (list(out.iterdir()), pacs2.connections()) == ([], 0)
+    desk.get(out, [*SHARED, "IssuerOfPatientID=SOUTH"], "-P").require()
+    assert [str(read(path).StudyInstanceUID) for path in out.iterdir()] == [two_of_one_number[1].uid]
+    reasons = [line.event.reason for line in clinic.site.audit("retrieval.sent")]
+    refusals = [reason for reason in reasons if "without its issuer" in reason]
+    assert len(refusals) == 2
+    assert "SHARED" not in "".join(refusals)
+
+
+def test_the_study_of_one_of_them_needs_no_issuer(
+    clinic: Clinic, two_of_one_number: list[Study], out: Path
+) -> None:
+    keys = [*of_study(two_of_one_number[0]), "PatientID=SHARED"]
+    clinic.old_workstation.get(out, keys, "-P").require()
+    assert len(list(out.iterdir())) == 1

@@ -44,6 +44,7 @@ _NOT_KEYS: Final = frozenset(
 _UNMATCHED: Final = frozenset(
     {entry.tag for entry in tags.COMPUTED_TAGS} - {tags.MODALITIES_IN_STUDY, tags.SOP_CLASSES_IN_STUDY}
 )
+_RETRIEVE_KEYS: Final = frozenset({*tags.UNIQUE_KEYS.values(), tags.ISSUER_OF_PATIENT_ID})
 _TOP: Final = MappingProxyType({Root.PATIENT: Level.PATIENT, Root.STUDY: Level.STUDY})
 
 
@@ -115,8 +116,9 @@ def decode_identifier(
 def decode_retrieve(data: bytes, transfer_syntax: Uid, root: Root) -> RetrieveKeys:
     """The unique keys of a C-GET or C-MOVE request. PS3.4 §C.4.2.1.4.1, §C.4.2.2.1.
 
-    Lists of UIDs at the level of the retrieval, single values above it, nothing below it. Other keys
-    are passed over. Under the study root a Patient ID may be given, and narrows.
+    Lists of UIDs at the level of the retrieval, single values above it, nothing below it. Under the
+    study root a Patient ID may be given, and narrows. Issuer of Patient ID (0010,0021) goes with it: a
+    number alone may be two people's. Other keys are passed over.
 
     Raises:
         IdentifierMismatch: anything else.
@@ -127,7 +129,7 @@ def decode_retrieve(data: bytes, transfer_syntax: Uid, root: Root) -> RetrieveKe
     level = _level(decoded, root)
     matches: dict[Tag, Match] = {}
     for tag, _, raw in decoded.elements:
-        if tag not in tags.UNIQUE_KEYS.values():
+        if tag not in _RETRIEVE_KEYS:
             continue
         entry = tags.BY_TAG[tag]
         match = _key(tag, entry.vr, value_text(raw, entry.vr, decoded.order, character_sets))
@@ -139,12 +141,12 @@ def decode_retrieve(data: bytes, transfer_syntax: Uid, root: Root) -> RetrieveKe
             raise IdentifierMismatch(f"{entry.keyword} lies below the level of the retrieval")
         matches[tag] = match
     _require_upper_keys(matches, root, level)
-    patient = matches.get(tags.PATIENT_ID)
-    if tags.UNIQUE_KEYS[level] not in matches or not isinstance(patient, SingleValue | None):
+    if tags.UNIQUE_KEYS[level] not in matches:
         raise IdentifierMismatch(f"retrieval at {level.name} without its unique key")
     return RetrieveKeys(
         level=level,
-        patient_id=None if patient is None else patient.value,
+        patient_id=_single(matches, tags.PATIENT_ID),
+        issuer=_single(matches, tags.ISSUER_OF_PATIENT_ID),
         studies=_uids(matches, tags.STUDY_INSTANCE_UID),
         series=_uids(matches, tags.SERIES_INSTANCE_UID),
         instances=_uids(matches, tags.SOP_INSTANCE_UID),
@@ -242,6 +244,16 @@ def _combine(matches: dict[Tag, Match]) -> tuple[DateTimeRange, ...]:
             del matches[date_tag], matches[time_tag]
             combined.append(both)
     return tuple(combined)
+
+
+def _single(matches: Mapping[Tag, Match], tag: Tag) -> str | None:
+    match matches.get(tag):
+        case None:
+            return None
+        case SingleValue(value):
+            return value
+        case _:
+            raise IdentifierMismatch(f"{name_of_tag(tag)} must have one value in a retrieval")
 
 
 def _uids(matches: Mapping[Tag, Match], tag: Tag) -> tuple[Uid, ...]:

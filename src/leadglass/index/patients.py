@@ -22,6 +22,7 @@ class PatientKey:
 
 
 _SITE = "site:"
+_ISSUER = "issuer:"
 
 
 def patient_key(record: InstanceRecord, site: str) -> PatientKey:
@@ -30,7 +31,12 @@ def patient_key(record: InstanceRecord, site: str) -> PatientKey:
     if not patient_id:
         return PatientKey("", f"study:{record.study}")
     issuer = record.attributes.get(tags.ISSUER_OF_PATIENT_ID, "").strip(" ")
-    return PatientKey(patient_id, f"issuer:{issuer}" if issuer else f"{_SITE}{site}")
+    return PatientKey(patient_id, issued_by(issuer) if issuer else f"{_SITE}{site}")
+
+
+def issued_by(issuer: str) -> str:
+    """The authority of patients whose number this issuer gave."""
+    return f"{_ISSUER}{issuer}"
 
 
 def same_patient(known: PatientKey, known_site: str, arriving: PatientKey, site: str) -> bool:

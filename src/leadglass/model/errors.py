@@ -76,6 +76,12 @@ class IdentifierMismatch(PeerError):
     public_message = "Identifier does not match SOP Class."
 
 
+class PatientAmbiguous(IdentifierMismatch):
+    """A PatientID that several people bear, asked for without its issuer: whose is meant cannot be known."""
+
+    public_message = "Ambiguous PatientID: give IssuerOfPatientID or StudyInstanceUID"  # LO: 64 characters
+
+
 class MoveDestinationUnknown(LeadglassError):
     """The policy knows no device of that AE title to send to. PS3.4 Table C.4-2."""
 

@@ -105,10 +105,14 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class RetrieveKeys:
-    """The unique keys of a C-GET or C-MOVE identifier. PS3.4 §C.4.2.2.1, §C.4.3.2.1."""
+    """The unique keys of a C-GET or C-MOVE identifier. PS3.4 §C.4.2.2.1, §C.4.3.2.1.
+
+    ``issuer`` says whose number ``patient_id`` is; ``None`` where the identifier does not.
+    """
 
     level: Level
     patient_id: str | None
     studies: tuple[Uid, ...]
     series: tuple[Uid, ...]
     instances: tuple[Uid, ...]
+    issuer: str | None = None

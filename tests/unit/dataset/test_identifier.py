@@ -348,3 +348,17 @@ def test_retrieval_never_reaches_further_than_its_unique_keys(
 ) -> None:
     with pytest.raises(IdentifierMismatch):
         move(*keys, level=level, root=root)
+
+
+def test_a_retrieval_may_say_whose_number_the_patient_id_is() -> None:
+    issuer = explicit(tags.ISSUER_OF_PATIENT_ID, "LO", b"NORTH ")
+    keys = move(PATIENT, issuer, level="PATIENT", root=Root.PATIENT)
+    assert (keys.patient_id, keys.issuer) == ("P1", "NORTH")
+    assert move(PATIENT, level="PATIENT", root=Root.PATIENT).issuer is None
+
+
+@pytest.mark.parametrize("value", [b"NO*", b"N?", b"A\\B "])
+def test_the_issuer_of_a_retrieval_has_one_value(value: bytes) -> None:
+    issuer = explicit(tags.ISSUER_OF_PATIENT_ID, "LO", value)
+    with pytest.raises(IdentifierMismatch):
+        move(PATIENT, issuer, level="PATIENT", root=Root.PATIENT)

@@ -14,6 +14,7 @@ from leadglass.model.errors import (
     LeadglassError,
     LocalError,
     OutOfResources,
+    PeerError,
     RemoteRefused,
     TransportFailed,
 )
@@ -140,7 +141,11 @@ class RetrieveOperation(ABC):
             self._link.finished(self)
 
     async def _retrieve(self, retrieval: Retrieval) -> _Counts:
-        instances = await self._link.run(retrieval.locate)
+        try:
+            instances = await self._link.run(retrieval.locate)
+        except PeerError as error:
+            retrieval.close([], 0, str(error))
+            raise
         permitted = retrieval.permitted(instances)
         counts = _Counts(len(instances))
         reason = ""
