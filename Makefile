@@ -18,7 +18,7 @@ SOURCES := src tests bench docs
 TIERS := $(wildcard tests/contract tests/interop tests/faults tests/fuzz)
 PURE_ROOMS := model protocol policy sitefile
 
-.PHONY: help demo test check unit fuzz torture bench docs fmt lock peers clean
+.PHONY: help demo test check unit fuzz torture bench million docs fmt lock peers clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -52,6 +52,9 @@ torture: $(INSTALLED) peers ## 10,000 kills, 500 power cuts, every call of a sto
 
 bench: $(INSTALLED) peers ## measure against Orthanc and DCMTK, write docs/reference/benchmarks.md (half an hour)
 	$(BIN)/python -m bench.run $(ARGS)
+
+million: $(INSTALLED) ## C-FIND at 5,000 and at a million studies (five minutes, 3 GB of disk)
+	$(BIN)/python -m bench.million $(ARGS)
 
 docs: $(INSTALLED) ## generate the reference and build the documentation into site/; a warning is an error
 	$(BIN)/python docs/generate.py

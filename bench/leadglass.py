@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +42,11 @@ class Site:
 
 
 @contextmanager
-def running_site(folder: Path) -> Iterator[Site]:
-    """Make a site under ``folder`` and serve it. Encryption at rest, policy and audit are always on."""
+def running_site(folder: Path, prepared: Callable[[Path], None] | None = None) -> Iterator[Site]:
+    """Make a site under ``folder`` and serve it. Encryption at rest, policy and audit are always on.
+
+    ``prepared`` gets the site's folder before it is served, to fill its index say; then nothing scrubs.
+    """
     home, credentials = folder / "site", folder / "bench"
     tls_port, plain_port = free_port(), free_port()
     run(
@@ -58,6 +61,10 @@ def running_site(folder: Path) -> Iterator[Site]:
     (home / "policy.toml").write_text(POLICY, encoding="utf-8")
     with (home / "leadglass.toml").open("a", encoding="utf-8") as settings:  # its last table is [limits]
         settings.write(f"associations_per_device = {MOST_ASSOCIATIONS}\n")
+    if prepared is not None:
+        with (home / "leadglass.toml").open("a", encoding="utf-8") as settings:
+            settings.write("\n[integrity]\nscrub_days = 0\n")  # there are no images behind the index
+        prepared(home)
     with ChildProcess((COMMAND, "--home", str(home), "serve"), folder / "serve.log") as process:
         process.wait_for(r"^ready ", timeout_s=60)
         tls = ClientTls(credentials / "cert.pem", credentials / "key.pem", credentials / "ca.pem")

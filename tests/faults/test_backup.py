@@ -15,6 +15,7 @@ from tests.support.fault_journal import FaultJournal, add_scanner_and_desk, requ
 from tests.support.fork_server import ForkServer, fork_server
 from tests.support.leadglass import leadglass
 from tests.support.site import LiveSite, make_site
+from tests.support.small_disk import fill, make_room, small_disk
 from tests.support.stored import store_acknowledged
 
 KILLS = int(os.environ.get("LEADGLASS_BACKUP_KILLS", "6"))
@@ -76,3 +77,32 @@ def test_a_backup_during_ingest_restores_to_all_that_was_acknowledged_before_it(
     require_recorded(site, [before])
     assert leadglass(site.home, "check").exit_code == 0
     assert leadglass(site.home, "audit", "verify").exit_code == 0
+
+
+def test_a_backup_to_a_full_disk_counts_for_nothing_and_goes_on_when_there_is_room(
+    tmp_path: Path,
+) -> None:
+    site = make_site(tmp_path)
+    add_scanner_and_desk(site)
+    passphrase = tmp_path / "passphrase"
+    passphrase.write_text("correct horse battery staple\n", encoding="utf-8")
+    passphrase.chmod(0o600)
+    journal = FaultJournal(tmp_path / "before", BEFORE)
+    with site.served():
+        store_acknowledged(site, journal, 700_000, 20)
+    arguments = ("backup", str(tmp_path / "disk" / "backup"), "--passphrase-file", str(passphrase), "--json")
+    with small_disk(tmp_path / "disk", 8) as disk:
+        assert leadglass(site.home, *arguments).exit_code == 0
+        for left_bytes in (0, 20_000, 120_000):
+            fill(disk, but_bytes=left_bytes)
+            refused = leadglass(site.home, *arguments)
+            assert refused.exit_code == 1
+            assert "Traceback" not in refused.err
+            make_room(disk)
+            listed = leadglass(site.home, "restore", str(disk / "backup"), "--list", "--json")
+            assert len(listed.json()) == 1
+        assert leadglass(site.home, *arguments).exit_code == 0
+        proved = leadglass(
+            site.home, "restore", str(disk / "backup"), "--dry-run", "--passphrase-file", str(passphrase)
+        )
+        assert proved.exit_code == 0
