@@ -136,13 +136,13 @@ class Gate:
         answer = admit(self._policy, peer, self._clock.now())
         decision = answer.decision
         if not decision.allowed:
-            self._record_denial("association.refused", peer, decision, association=association)
-            raise NotAdmitted(_summary(decision))
+            told = self._record_denial("association.refused", peer, decision, association=association)
+            raise NotAdmitted(_summary(decision), folded=not told)
         full = why_full(decision.who)
         if full:
             decision = _over_budget(decision, full, _TOO_MANY_FIX.format(device=decision.who))
-            self._record_denial("association.refused", peer, decision, association=association)
-            raise TooManyAssociations(_summary(decision))
+            told = self._record_denial("association.refused", peer, decision, association=association)
+            raise TooManyAssociations(_summary(decision), folded=not told)
         event = _event("association.admitted", Outcome.ALLOWED, peer, decision, association=association)
         self._recorder.record([replace(event, ladder=())])
         return Admission(decision.who, decision.zone or "", decision.site, answer.verbs)
@@ -194,10 +194,16 @@ class Gate:
         """
         self._recorder.note([event])
 
-    def record_refused_connection(self, peer: Peer, step: Step, reason: str, association: str) -> None:
-        """Record a caller stopped at the door: at ``step``, or where the policy stops it before that."""
-        decision = _stopped_at(admit(self._policy, peer, self._clock.now()).decision, step, reason)
-        self._record_denial("connection.refused", peer, decision, association=association, reason=reason)
+    def record_refused_connection(self, peer: Peer, step: Step, reason: str, association: str) -> bool:
+        """Record a caller stopped at the door: at ``step``, or where the policy stops it before that.
+
+        Whether that is a line of its own: one like many others of a moment ago is only counted.
+        """
+        climbed = admit(self._policy, peer, self._clock.now()).decision
+        decision = _stopped_at(climbed, step, reason)
+        return self._record_denial(
+            "connection.refused", peer, decision, association=association, reason=reason
+        )
 
     def stopped_ladder(self, peer: Peer, action: Action | None, step: Step, reason: str) -> tuple[Rung, ...]:
         """How far a peer came that was stopped, at ``step``, by something other than the policy.
@@ -244,11 +250,14 @@ class Gate:
         action: Action | None = None,
         association: str = "",
         reason: str = "",
-    ) -> None:
+    ) -> bool:
+        """Whether it is a line of its own now; else it is counted with others like it."""
         event = _event(kind, Outcome.DENIED, caller, decision, action, association)
         if reason:
             event = replace(event, reason=reason)
-        self._recorder.note(self._denials.admit(event, self._clock.monotonic_s()))
+        lines = self._denials.admit(event, self._clock.monotonic_s())
+        self._recorder.note(lines)
+        return any(line is event for line in lines)
 
 
 def _has_budgets(policy: Policy) -> bool:

@@ -231,6 +231,19 @@ def test_a_connection_refused_at_the_door_is_recorded_as_far_as_it_came(gate: Ga
     assert states[Step.DEVICE] is RungState.NOT_REACHED
 
 
+def test_a_refusal_like_one_of_a_moment_ago_is_counted_and_says_so(gate: Gate, trail: Notebook) -> None:
+    early = replace(CT1, calling_ae=None, called_ae=None)
+    told = [gate.record_refused_connection(early, Step.TRANSPORT, "silent", f"a{n}") for n in range(3)]
+    assert told == [True, False, False]
+    assert len(trail.take()) == 1
+    folded = []
+    for number in range(3):
+        with pytest.raises(NotAdmitted) as refused:
+            gate.admit(STRANGER, f"b{number}", lambda _device: "")
+        folded.append(refused.value.folded)
+    assert folded == [False, True, True]
+
+
 def test_where_the_policy_stopped_it_before_that_is_what_is_told(gate: Gate, trail: Notebook) -> None:
     gate.record_refused_connection(STRANGER, Step.DEVICE, "no A-ASSOCIATE-RQ in time", "a1")
     [line] = trail.take()

@@ -26,7 +26,14 @@ class NotPermitted(LeadglassError):
 
 
 class NotAdmitted(NotPermitted):
-    """The policy refused the association itself."""
+    """The policy refused the association itself.
+
+    ``folded``: just this was recorded a moment ago, and the trail counts it there; no log need repeat it.
+    """
+
+    def __init__(self, reason: str, *, folded: bool = False) -> None:
+        super().__init__(reason)
+        self.folded = folded
 
 
 class TooManyAssociations(NotAdmitted):

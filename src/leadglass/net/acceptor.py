@@ -366,10 +366,12 @@ class Acceptor:
         """Record that a connection came no further than this step."""
         peer = self._peer or self.door_peer(connection, certificate)
         try:
-            self._hosting.gate.record_refused_connection(peer, step, reason, self._association)
+            told = self._hosting.gate.record_refused_connection(peer, step, reason, self._association)
         except AuditFailed:
             log.error("refusal not recorded", association=self._association, reason=reason)
-        log.info("connection refused", address=peer.address, listener=self._listener, reason=reason)
+            return
+        if told:  # a flood must not fill the log
+            log.info("connection refused", address=peer.address, listener=self._listener, reason=reason)
 
     def _record(self, kind: str, outcome: Outcome, reason: str, ladder: tuple[Rung, ...] = ()) -> None:
         admission = self._admission

@@ -45,4 +45,5 @@ def admit_or_reject(
 
 
 def _tell(association: str, error: NotAdmitted) -> None:
-    log.info("association refused", association=association, reason=str(error))
+    if not error.folded:  # a flood must not fill the log
+        log.info("association refused", association=association, reason=str(error))
