@@ -8,25 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Engine
 
-from leadglass.admin.backup import BackupRooms
-from leadglass.admin.trail import Trail
-from leadglass.archive.check import Checker, CheckReport
 from leadglass.archive.committer import Committer
-from leadglass.archive.compaction import CompactionRooms, Compactor
-from leadglass.archive.deletion import Deleter, Rooms
 from leadglass.archive.ingest import Ingest, IngestLimits
 from leadglass.archive.jobs import Deliver, Done, StoreResult
 from leadglass.archive.query import Finder
-from leadglass.archive.repair import repair
-from leadglass.archive.retention import Retention
 from leadglass.archive.retrieve import Retriever
-from leadglass.archive.scrub import Scrubber, ScrubPlan
 from leadglass.audit.signing import Signer, open_signer
 from leadglass.audit.trail import AuditTrail
 from leadglass.dataset import dictionary
@@ -41,20 +32,13 @@ from leadglass.identity.peers import DeviceIdentity
 from leadglass.identity.revocation import Revocations
 from leadglass.identity.session import TlsSession
 from leadglass.identity.tls import archive_client_context, server_context
-from leadglass.index.aging import Aging
-from leadglass.index.bin import Bin
-from leadglass.index.damages import Damages
 from leadglass.index.engine import open_engine
-from leadglass.index.holds import Holds
 from leadglass.index.index import Index
-from leadglass.index.inventory import Held
 from leadglass.index.migrate import migrate
-from leadglass.index.places import Places
 from leadglass.model.action import SITE, Action, Verb
 from leadglass.model.caller import LocalAdministrator, Transport
 from leadglass.model.clock import Clock
 from leadglass.model.errors import ConfigurationInvalid
-from leadglass.model.names import Uid
 from leadglass.model.permit import Permit
 from leadglass.net.acceptor import Hosting
 from leadglass.net.connection import Deadlines
@@ -215,7 +199,7 @@ def open_site(home: Home, policy: Policy, deliver: Deliver) -> Iterator[Site]:
         migrate(engine)
         signer = open_signer(home.keys / "audit.key")
         trail = AuditTrail(settings.ae[0], clock, signer, home.checkpoints)
-        store = _open_store(home, settings, keys, clock)
+        store = open_store(home, settings, keys, clock)
         closing.callback(store.close)
         authority = Authority.open(home.keys, clock)
         revocations = Revocations(authority.crl_path, authority.ca)
@@ -261,90 +245,10 @@ def local_site(home: Home) -> Iterator[Site]:
         site.committer.flush()
 
 
-def checker_of(site: Site) -> Checker:
-    """What compares the rooms of a site with one another."""
-    return Checker(site.index, site.store, site.engine, site.home.checkpoints, site.public_key)
-
-
-def repaired(site: Site, report: CheckReport) -> list[Uid]:
-    """Set aside what a check found damaged; the instances that were."""
-    permit = site.permit(Verb.DELETE)
-    return repair(permit, Bin(site.engine), site.committer, site.clock, report.repairable)
-
-
-def deleter_of(site: Site) -> Deleter:
-    """What moves to the bin, takes back and erases."""
-    trail = AuditTrail(site.settings.ae[0], site.clock, site.signer, site.home.checkpoints)
-    rooms = Rooms(Bin(site.engine), Holds(site.engine), site.store, site.committer, trail, site.clock)
-    return Deleter(rooms, site.settings.retention.bin_days)
-
-
-def scrubber_of(site: Site) -> Scrubber:
-    """What reads everything again and again."""
-    integrity = site.settings.integrity
-    plan = ScrubPlan(timedelta(days=integrity.scrub_days), integrity.scrub_mib_per_s * MIB)
-    return Scrubber(Damages(site.engine), site.store, site.committer, site.clock, plan)
-
-
-def damages_of(site: Site) -> Damages:
-    """What the scrubber has found."""
-    return Damages(site.engine)
-
-
-def retention_of(site: Site) -> Retention:
-    """What moves to the bin by itself."""
-    return Retention(site.settings.retention.rules, Aging(site.engine), deleter_of(site), site.clock)
-
-
-def backup_rooms(site: Site) -> BackupRooms:
-    """What a backup copies."""
-    return BackupRooms(
-        site.home.directory,
-        site.settings.ae[0],
-        site.authority.ca_fingerprint,
-        site.engine,
-        site.store,
-        site.home.checkpoints,
-    )
-
-
-def compactor_of(site: Site) -> Compactor:
-    """What gives back the room of what was erased."""
-
-    def target() -> LocalSegmentStore:
-        return _open_store(site.home, site.settings, site.keys, site.clock, segment_bytes=ONE_SEGMENT_BYTES)
-
-    rooms = CompactionRooms(Places(site.engine), site.store, target, site.committer, site.clock)
-    return Compactor(rooms, site.settings.storage.compact_percent)
-
-
-def key_list(site: Site) -> list[tuple[str, bool]]:
-    """The site keys by their ids, and which is current."""
-    current = site.keys.current().key_id.hex()
-    return [(current, True), *((key_id.hex(), False) for key_id in site.keys.older())]
-
-
-def store_reading_with(site: Site, keys: KeyProvider) -> LocalSegmentStore:
-    """Another store over the site's segments, which has these keys and no others."""
-    return _open_store(site.home, site.settings, keys, site.clock)
-
-
-def inventory_with(home: Home, permit: Permit, index_key: bytes) -> Iterator[Held]:
-    """Every object that the site's index names, opened with this key.
-
-    Raises:
-        KeyUnavailable: it does not open it.
-    """
-    engine = open_engine(str(home.index), index_key)
-    try:
-        yield from Index(engine).inventory(permit)
-    finally:
-        engine.dispose()
-
-
-def _open_store(
+def open_store(
     home: Home, settings: Settings, keys: KeyProvider, clock: Clock, segment_bytes: int | None = None
 ) -> LocalSegmentStore:
+    """A store over the site's segments with these keys; ``segment_bytes`` where not as the settings say."""
     return LocalSegmentStore(
         home.directory / settings.storage.segments,
         keys,
@@ -353,11 +257,6 @@ def _open_store(
         filesystem=PosixFileSystem(),
         limits=LocalLimits(segment_bytes=segment_bytes or settings.storage.segment_mib * MIB),
     )
-
-
-def trail_of(site: Site) -> Trail:
-    """A site's audit trail, for reading."""
-    return Trail(site.engine, site.home.checkpoints, site.public_key)
 
 
 def build_server(site: Site) -> tuple[DicomServer, Callable[[], None]]:

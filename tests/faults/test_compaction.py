@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from leadglass.app import Home, deleter_of, local_site
+from leadglass.app import Home, local_site
 from leadglass.archive.deletion import Subject
 from leadglass.dataset.synthetic import SyntheticPatient
 from leadglass.model.action import Verb
 from leadglass.model.names import Uid
 from leadglass.model.query import Level
+from leadglass.use_cases import deleter_of
 from tests.support.fault_journal import FaultJournal, add_scanner_and_desk
 from tests.support.fork_server import fork_server
 from tests.support.leadglass import leadglass

@@ -17,12 +17,13 @@ from pathlib import Path
 from leadglass.admin.desk import Desk
 from leadglass.admin.devices import DeviceRequest, NewKey, add_device
 from leadglass.admin.site import SiteRequest, create_site
-from leadglass.app import Home, local_site, trail_of
+from leadglass.app import Home, local_site
 from leadglass.audit.read import AuditLine, Filters
 from leadglass.identity.clock import SystemClock
 from leadglass.model.action import Verb
 from leadglass.model.caller import LocalAdministrator, Transport
 from leadglass.sitefile import Listener, parse_socket_address
+from leadglass.use_cases import trail_of
 from tests.support.fork_server import ForkServer
 from tests.support.ports import free_port
 from tests.support.processes import ChildProcess

@@ -13,13 +13,11 @@ from leadglass.app import (
     _client_tls,
     build_server,
     changed_policy,
-    checker_of,
     local_site,
     open_site,
     read_site_policy,
     read_site_settings,
     standing_policy,
-    trail_of,
 )
 from leadglass.audit.read import Filters
 from leadglass.identity.clock import SystemClock
@@ -27,6 +25,7 @@ from leadglass.model.action import Verb
 from leadglass.model.errors import AuditFailed, ConfigurationInvalid, KeyUnavailable, NotPermitted
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.policy import Expectation, PolicyInvalid, load_policy
+from leadglass.use_cases import checker_of, trail_of
 from tests.support.admin_desk import HandClock
 from tests.support.net_rig import run
 from tests.support.site import LiveSite, make_site

@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 from rich.progress import Progress, TaskID
 
-from leadglass.app import Site, checker_of, local_site, repaired
+from leadglass.app import Site, local_site
 from leadglass.archive.check import CheckReport, Damage, Stage
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, message_console, print_fields, print_json, say
 from leadglass.model.action import Verb
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.names import Uid
+from leadglass.use_cases import checker_of, repaired
 
 RepairOption = Annotated[
     bool, typer.Option("--repair", help="Set damaged objects aside, so that they can be sent again.")

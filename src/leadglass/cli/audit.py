@@ -10,7 +10,7 @@ import typer
 from rich.progress import Progress
 
 from leadglass.admin.trail import Trail
-from leadglass.app import local_site, trail_of
+from leadglass.app import local_site
 from leadglass.audit.read import AuditLine, Filters, ndjson
 from leadglass.cli.files import home_of
 from leadglass.cli.output import (
@@ -27,6 +27,7 @@ from leadglass.model.action import Verb
 from leadglass.model.decision import RungState
 from leadglass.model.event import Outcome
 from leadglass.model.permit import Permit
+from leadglass.use_cases import trail_of
 
 FOLLOW_S = 0.5
 

@@ -17,7 +17,7 @@ from leadglass.admin.backup import BackupRequest, make_backup
 from leadglass.admin.desk import record
 from leadglass.admin.restore import OpenSnapshot, Restored, open_snapshot, read_through, restore_site
 from leadglass.admin.snapshots import BackupFolder
-from leadglass.app import Home, backup_rooms, local_site
+from leadglass.app import Home, local_site
 from leadglass.archive.check import CheckReport
 from leadglass.cli.archive import checked, say_damages
 from leadglass.cli.files import home_of
@@ -34,6 +34,7 @@ from leadglass.cli.output import (
 from leadglass.cli.passphrases import PassphraseFile, known_passphrase, new_passphrase
 from leadglass.model.action import SITE, Verb
 from leadglass.model.event import Outcome
+from leadglass.use_cases import backup_rooms
 
 MIB = 1 << 20
 

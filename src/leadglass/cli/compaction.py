@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from leadglass.app import compactor_of, local_site
+from leadglass.app import local_site
 from leadglass.archive.compaction import Candidate, Result, compact_all
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, message_console, print_json, print_rows, say
 from leadglass.cli.running import serving_lock
 from leadglass.model.action import Verb
 from leadglass.model.errors import AlreadyServing
+from leadglass.use_cases import compactor_of
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show which segments.")]
 

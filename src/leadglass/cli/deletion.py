@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from leadglass.app import deleter_of, local_site
+from leadglass.app import local_site
 from leadglass.archive.deletion import Subject
 from leadglass.archive.labels import put_label, take_label
 from leadglass.cli.files import home_of
@@ -27,6 +27,7 @@ from leadglass.model.action import Verb
 from leadglass.model.errors import PeerError, RequestInvalid
 from leadglass.model.names import Uid, parse_uid
 from leadglass.model.query import Level
+from leadglass.use_cases import deleter_of
 
 delete_app = typer.Typer(help="Move a study, series or instance to the bin.", no_args_is_help=True)
 bin_app = typer.Typer(help="What was deleted: list it, take it back, erase it.", no_args_is_help=True)

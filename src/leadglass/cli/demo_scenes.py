@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from leadglass.admin.desk import Desk
 from leadglass.admin.devices import list_devices
 from leadglass.admin.trail import Trail
-from leadglass.app import Site, read_site_policy, trail_of
+from leadglass.app import Site, read_site_policy
 from leadglass.audit.read import NO_FILTERS, AuditLine, Filters
 from leadglass.cli.calling import LITTLE_ENDIAN, Call, run
 from leadglass.cli.demo_site import DemoFailed, DemoSite, Machine, forge_certificate
@@ -35,6 +35,7 @@ from leadglass.protocol.commands import CStoreRq
 from leadglass.protocol.negotiation import NegotiatedContext
 from leadglass.protocol.services import STUDY_ROOT_FIND, STUDY_ROOT_GET, VERIFICATION
 from leadglass.protocol.status import Category, Status, category
+from leadglass.use_cases import trail_of
 
 SEED = 7
 SCAN = (PATIENTS[1], Modality.CT, 24)

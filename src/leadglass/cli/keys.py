@@ -15,7 +15,7 @@ from rich.progress import Progress
 from leadglass.admin.keys import rotate_keys
 from leadglass.admin.recovery import drill as drill_bundle
 from leadglass.admin.recovery import export_bundle
-from leadglass.app import Home, inventory_with, key_list, local_site, store_reading_with
+from leadglass.app import Home, local_site
 from leadglass.cli.files import home_of
 from leadglass.cli.output import (
     Exit,
@@ -31,6 +31,7 @@ from leadglass.cli.passphrases import PassphraseFile, known_passphrase, new_pass
 from leadglass.cli.running import is_served, read_running
 from leadglass.identity.files import locked
 from leadglass.model.action import Verb
+from leadglass.use_cases import inventory_with, key_list, store_reading_with
 
 TAKE_UP_S = 10.0
 POLL_S = 0.1

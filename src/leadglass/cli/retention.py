@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from leadglass.app import local_site, read_site_settings, retention_of
+from leadglass.app import local_site, read_site_settings
 from leadglass.cli.files import home_of
 from leadglass.cli.output import JsonOption, message_console, print_json, print_rows, say
 from leadglass.model.action import Verb
+from leadglass.use_cases import retention_of
 
 retention_app = typer.Typer(help="Rules by which studies go to the bin by themselves.", no_args_is_help=True)
 

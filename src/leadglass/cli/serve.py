@@ -18,18 +18,7 @@ import structlog
 import typer
 import uvloop
 
-from leadglass.app import (
-    Site,
-    build_server,
-    changed_policy,
-    compactor_of,
-    deleter_of,
-    open_site,
-    read_site_settings,
-    retention_of,
-    scrubber_of,
-    standing_policy,
-)
+from leadglass.app import Site, build_server, changed_policy, open_site, read_site_settings, standing_policy
 from leadglass.archive.compaction import READERS_GRACE, Result, compact_all
 from leadglass.archive.jobs import Done, StoreResult
 from leadglass.archive.recover import recover
@@ -53,6 +42,7 @@ from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.permit import Permit
 from leadglass.net.server import DicomServer
 from leadglass.policy import FailedTest
+from leadglass.use_cases import compactor_of, deleter_of, retention_of, scrubber_of
 
 WATCH_S = 0.25
 HOUSEKEEPING_S = 1.0

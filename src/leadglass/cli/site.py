@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from leadglass.admin.site import SiteRequest, ZoneRequest, create_site
-from leadglass.app import damages_of, local_site
+from leadglass.app import local_site
 from leadglass.archive.scrub import described
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, print_fields, print_json, say
@@ -18,6 +18,7 @@ from leadglass.identity.clock import SystemClock
 from leadglass.model.action import Verb
 from leadglass.model.caller import LocalAdministrator, Transport
 from leadglass.sitefile import Listener, parse_socket_address
+from leadglass.use_cases import damages_of
 
 Zones = Annotated[
     list[str] | None,

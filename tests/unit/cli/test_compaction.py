@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from leadglass.app import Home, Site, checker_of, compactor_of, deleter_of, local_site
+from leadglass.app import Home, Site, local_site
 from leadglass.archive.check import Stage
 from leadglass.archive.compaction import (
     READERS_GRACE,
@@ -30,6 +30,7 @@ from leadglass.model.errors import NotPermitted
 from leadglass.model.names import Uid
 from leadglass.model.permit import Permit
 from leadglass.model.query import Level, RetrieveKeys
+from leadglass.use_cases import checker_of, compactor_of, deleter_of
 from tests.support.archive_rig import LIMITS, ct_images
 from tests.support.command_line import Leadglass
 from tests.support.entries import permit as permit_to

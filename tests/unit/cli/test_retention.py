@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from leadglass.app import Home, local_site, retention_of
+from leadglass.app import Home, local_site
 from leadglass.cli.output import Exit
 from leadglass.index.aging import Aging, Reach
 from leadglass.index.entries import microseconds
 from leadglass.model.action import Verb
 from leadglass.model.errors import NotPermitted
+from leadglass.use_cases import retention_of
 from tests.support.archive_rig import ct_images
 from tests.support.command_line import Leadglass
 from tests.support.entries import permit as permit_to
