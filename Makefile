@@ -42,8 +42,10 @@ check: $(INSTALLED) ## lint, format, types, import rules, changelog, unit tests
 unit: $(INSTALLED) ## unit tests, and every branch of the pure rooms
 	$(BIN)/pytest tests/unit --cov-branch --cov-fail-under=100 $(PURE_ROOMS:%=--cov=leadglass.%)
 
-fuzz: $(INSTALLED) ## the fuzz tests, for longer
-	$(BIN)/pytest tests/fuzz --hypothesis-profile=long --timeout=3600
+fuzz: $(INSTALLED) ## a million broken PDUs, a million broken data sets, 20,000 conversations over the network (an hour or two)
+	LEADGLASS_FUZZ_PDUS=$${LEADGLASS_FUZZ_PDUS:-1000000} LEADGLASS_FUZZ_DATASETS=$${LEADGLASS_FUZZ_DATASETS:-1000000} \
+		LEADGLASS_FUZZ_CASES=$${LEADGLASS_FUZZ_CASES:-20000} \
+		$(BIN)/pytest tests/fuzz --hypothesis-profile=long --timeout=14400
 
 torture: $(INSTALLED) peers ## 10,000 kills, 500 power cuts, every call of a store failing in every way (hours; Ctrl-C ends it)
 	LEADGLASS_KILLS=$${LEADGLASS_KILLS:-10000} LEADGLASS_POWER_CUTS=$${LEADGLASS_POWER_CUTS:-500} \
