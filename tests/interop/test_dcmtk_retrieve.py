@@ -245,7 +245,7 @@ def test_cancel_ends_a_move(clinic: Clinic, long_series: Dataset, pacs2: StoreSc
 @pytest.fixture
 def two_of_one_number(clinic: Clinic, tmp_path: Path) -> list[Study]:
     """Two studies whose patients bear one PatientID, given by two issuers."""
-    several = [single(400), single(401)]
+    several = [single(500), single(501)]
     for study, issuer in zip(several, ("NORTH", "SOUTH"), strict=True):
         for path in study.write(tmp_path / issuer):
             dataset = read(path)

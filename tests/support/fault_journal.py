@@ -97,7 +97,7 @@ def require_recorded(site: LiveSite, journals: list[FaultJournal]) -> None:
 def _get_all(site: LiveSite, patient_id: str) -> dict[str, bytes]:
     desk = Client(site.plain_port, DESK_AE, ARCHIVE_AE, None)
     got = desk.get_patient(patient_id, [(CT_IMAGE, EXPLICIT_VR_LITTLE_ENDIAN)])
-    assert got.end.status == Status.SUCCESS
+    assert got.end.status == Status.SUCCESS, f"something is lost: C-GET ended with 0x{got.end.status:04X}"
     return {uid: each.dataset for uid, each in got.objects.items()}
 
 
