@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import Engine
 
 from leadglass.admin.desk import Recorder, record, require
+from leadglass.admin.site import INDEX_KEY, KEYS, POLICY, SETTINGS
 from leadglass.admin.snapshots import (
     ABOUT,
     BUNDLE,
@@ -25,9 +26,11 @@ from leadglass.admin.snapshots import (
     MANIFEST,
     About,
     BackupFolder,
+    is_site_file,
     write_json,
 )
 from leadglass.audit.copying import checkpoints_of
+from leadglass.identity.authority import ISSUED
 from leadglass.identity.bundle import MAX_BUNDLE_BYTES, require_strong, seal_bundle
 from leadglass.identity.files import SECRET_MODE, read_file, read_secret, write_new
 from leadglass.index.copying import IndexSnapshot, index_snapshot
@@ -41,8 +44,6 @@ from leadglass.storage.directory import SegmentInfo
 from leadglass.storage.local import LocalSegmentStore
 from leadglass.storage.ulid import new_ulid
 
-SETTINGS, POLICY, KEYS, ISSUED = "leadglass.toml", "policy.toml", "keys", "issued"
-INDEX_KEY: Final = "index.key"
 PROBLEMS_TOLD: Final = 100
 NS: Final = 1_000_000_000
 
@@ -225,15 +226,12 @@ def _files(home: Path) -> Mapping[str, bytes]:
     """What opens the archive and says who may do what: the keys, the certificates, both files of settings."""
     paths = [home / SETTINGS, home / POLICY]
     for folder in (home / KEYS, home / KEYS / ISSUED):
-        paths += (path for path in sorted(folder.iterdir()) if _is_kept(path))
-    files = {str(path.relative_to(home)): _read(path) for path in paths}
+        paths += (path for path in sorted(folder.iterdir()) if stat.S_ISREG(path.lstat().st_mode))
+    named = {str(path.relative_to(home)): path for path in paths}
+    files = {name: _read(path) for name, path in named.items() if is_site_file(name)}
     if sum(map(len, files.values())) * 3 // 2 > MAX_BUNDLE_BYTES:  # base64, and the names
         raise ConfigurationInvalid(f"{home / KEYS} and the settings are more than a backup's bundle takes")
     return files
-
-
-def _is_kept(path: Path) -> bool:
-    return stat.S_ISREG(path.lstat().st_mode) and not path.name.startswith(".")
 
 
 def _read(path: Path) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,8 +23,10 @@ from leadglass.admin.snapshots import (
     DIGESTS,
     INDEX,
     BackupFolder,
+    is_site_file,
     write_json,
 )
+from leadglass.identity.authority import ISSUED
 from leadglass.identity.bundle import MAX_BUNDLE_BYTES, open_bundle
 from leadglass.identity.files import PUBLIC_MODE, SECRET_MODE, read_file, sync_directory, write_new
 from leadglass.model.errors import ConfigurationInvalid, IntegrityBroken, SiteExists, StorageFailed
@@ -41,7 +42,6 @@ Progress = Callable[[str, int, int], None]
 """Told what is being copied, how many bytes of it are done, and of how many."""
 
 _STATE: Final = "restoring.json"
-_FILE: Final = re.compile(rf"{SETTINGS}|{POLICY}|{KEYS}/(issued/)?[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class _Restoring(msgspec.Struct, frozen=True):
@@ -94,7 +94,7 @@ def open_snapshot(backup: BackupFolder, name: str, passphrase: bytes) -> OpenSna
         path = backup.file(name, each)
         if _sha256(path) != digests.get(each):
             raise IntegrityBroken(f"{path} is not what the backup wrote: try an earlier snapshot")
-    wrong = [path for path in files if not _FILE.fullmatch(path)]
+    wrong = [path for path in files if not is_site_file(path)]
     if wrong:
         raise ConfigurationInvalid(f"the snapshot holds {wrong[0]!r}, which is no file of a site")
     return OpenSnapshot(
@@ -199,7 +199,7 @@ def _require_room(draft: Path, snapshot: OpenSnapshot) -> None:
 
 
 def _put_files(draft: Path, files: Mapping[str, bytes]) -> None:
-    (draft / KEYS / "issued").mkdir(mode=PRIVATE_FOLDER, parents=True)
+    (draft / KEYS / ISSUED).mkdir(mode=PRIVATE_FOLDER, parents=True)
     (draft / KEYS).chmod(PRIVATE_FOLDER)
     for name, content in files.items():
         write_new(draft / name, content, PUBLIC_MODE if name.endswith(".pem") else SECRET_MODE)

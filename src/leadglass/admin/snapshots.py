@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from leadglass.admin.site import KEYS, POLICY, SETTINGS
+from leadglass.identity.authority import ISSUED
 from leadglass.identity.files import SECRET_MODE, read_file, replace_file, sync_directory, write_new
 from leadglass.model.errors import ConfigurationInvalid, IntegrityBroken, NotFound, StorageFailed
 from leadglass.storage.copies import SegmentCopies, SegmentCopy
@@ -46,6 +49,9 @@ PRIVATE_FOLDER: Final = 0o700
 MAX_MANIFEST_BYTES: Final = 1 << 30
 
 _DRAFT: Final = ".new"
+_SITE_FILE: Final = re.compile(
+    rf"{re.escape(SETTINGS)}|{re.escape(POLICY)}|{KEYS}/({ISSUED}/)?[A-Za-z0-9][A-Za-z0-9._-]*"
+)
 
 
 _T = TypeVar("_T")
@@ -178,7 +184,8 @@ class BackupFolder:
             draft.rename(folder / name)
             sync_directory(folder)
         except OSError as error:
-            raise StorageFailed(f"cannot write to the backup: {error.strerror or error}") from error
+            what = error.filename or self._path
+            raise StorageFailed(f"cannot make the snapshot: {what}: {error.strerror or error}") from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
@@ -213,6 +220,11 @@ class BackupFolder:
             return sorted(each.name for each in (self._path / SNAPSHOTS).iterdir() if is_ulid(each.name))
         except OSError as error:
             raise ConfigurationInvalid(f"cannot read {self._path}: {error.strerror}") from error
+
+
+def is_site_file(name: str) -> bool:
+    """Whether a bundle holds a file of this name in the site's folder; backup and restore ask alike."""
+    return _SITE_FILE.fullmatch(name) is not None
 
 
 def write_json(path: Path, value: object) -> None:

@@ -189,7 +189,7 @@ class SegmentCopies:
             if isinstance(record, TornTail) or record.location.offset >= named.end:
                 break
             offsets.add(record.location.offset)
-        if self._has_headers(named.segment, state.headers):
+        with contextlib.suppress(IntegrityBroken):  # lost or rotten in the backup: what is here counts
             offsets.update(self._read_headers(SegmentCopy(named.segment, 0, state.headers)))
         return sorted(offset for offset in offsets if offset < named.end or offset < state.end)
 
@@ -233,8 +233,7 @@ class SegmentCopies:
         )
         raw = _MAGIC + b"".join(entries)
         digest = hashlib.sha256(raw).hexdigest()
-        if not self._has_headers(segment, digest):
-            _replace(self._headers_path(segment, digest), raw)
+        _replace(self._headers_path(segment, digest), raw)  # also where it is: it may have rotted
         return digest
 
     def _read_headers(self, copy: SegmentCopy) -> Mapping[int, bytes]:

@@ -182,6 +182,17 @@ def test_a_short_passphrase_is_refused_before_anything_is_written(
     assert not (tmp_path / "backup").exists()
 
 
+@pytest.mark.parametrize("name", ["ca.pem~", "old keys.txt", "notes", "issued/a b.pem"])
+def test_what_an_editor_left_among_the_keys_keeps_no_site_from_coming_back(
+    leadglass: Leadglass, home: Path, passphrase: Path, tmp_path: Path, name: str
+) -> None:
+    (home / "keys" / name).write_text("x", encoding="utf-8")
+    folder, again = tmp_path / "backup", tmp_path / "again"
+    assert leadglass("--home", home, "backup", folder, "--passphrase-file", passphrase).code == Exit.OK
+    assert leadglass("--home", again, "restore", folder, "--passphrase-file", passphrase).code == Exit.OK
+    assert (again / "keys" / "ca.pem").read_bytes() == (home / "keys" / "ca.pem").read_bytes()
+
+
 def test_segments_that_lay_elsewhere_are_restored_into_the_sites_folder(
     leadglass: Leadglass, home: Path, passphrase: Path, tmp_path: Path
 ) -> None:

@@ -153,6 +153,22 @@ def test_a_file_of_a_copy_that_was_lost_is_made_anew(rig: Rig, lost: str) -> Non
     assert rig.read(rig.update()) == rig.segment()
 
 
+def test_headers_that_rotted_in_the_backup_are_made_anew(rig: Rig) -> None:
+    rig.update()
+    [headers] = rig.files(HEADERS)
+    headers.write_bytes(bytes(len(headers.read_bytes())))
+    rig.append(1)
+    assert rig.read(rig.update()) == rig.segment()
+
+
+def test_headers_that_rotted_and_have_not_changed_are_made_anew_too(rig: Rig) -> None:
+    [info] = rig.store.segments(PERMIT)
+    rig.update(info.changed_ns + 1)  # looked at again, for it was written a moment ago
+    [headers] = rig.files(HEADERS)
+    headers.write_bytes(b"")
+    assert rig.read(rig.update()) == rig.segment()
+
+
 def test_flipped_bits_are_told_with_their_place(rig: Rig) -> None:
     copy = rig.update()
     [body] = rig.files(BODY)
