@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import subprocess
@@ -31,7 +32,7 @@ def demo(
     """
     screen = open_screen()
     try:
-        with _stoppable() as stop, tempfile.TemporaryDirectory(prefix="leadglass-demo-") as folder:
+        with stoppable() as stop, tempfile.TemporaryDirectory(prefix="leadglass-demo-") as folder:
             _show(screen, Path(folder), stop, once=once)
     except BrokenPipeError:
         raise
@@ -73,7 +74,8 @@ def _stay(screen: Screen, site: DemoSite, study: Uid, server: subprocess.Popen[b
 class _Stop:
     """Whether somebody asked us to stop.
 
-    An exception alone is not enough: one raised inside a callback of a C library is lost.
+    An exception alone is not enough: one raised inside a callback of a C library is lost, or printed. A
+    running event loop raises it by itself, between two callbacks.
     """
 
     def __init__(self) -> None:
@@ -83,7 +85,11 @@ class _Stop:
         """The signal handler: stop at once, or at the next ``heed``."""
         self._asked = True
         _ignore_stoppers()
-        raise KeyboardInterrupt
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise KeyboardInterrupt from None
+        loop.call_soon_threadsafe(self.heed)
 
     def heed(self) -> None:
         """Stop now if it was asked for."""
@@ -92,7 +98,7 @@ class _Stop:
 
 
 @contextlib.contextmanager
-def _stoppable() -> Iterator[_Stop]:
+def stoppable() -> Iterator[_Stop]:
     """Whatever asks us to stop is a KeyboardInterrupt, once: cleaning up is not interrupted."""
     stop = _Stop()
     before = {stopper: signal.signal(stopper, stop.ask) for stopper in STOPPERS}
