@@ -60,6 +60,7 @@ KIB = 1 << 10
 MIB = 1 << 20
 ONE_SEGMENT_BYTES = 1 << 62
 EXECUTOR_THREADS = 8
+WRITER_THREADS = 4  # of large objects; each seals and writes one object at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,8 +277,9 @@ def build_server(site: Site) -> tuple[DicomServer, Callable[[], None]]:
         inflate=InflateLimits(max_ratio=limits.inflate_ratio, max_bytes=limits.inflate_mib * MIB),
     )
     executor = ThreadPoolExecutor(EXECUTOR_THREADS, thread_name_prefix="archive")
+    writers = ThreadPoolExecutor(WRITER_THREADS, thread_name_prefix="large")
     ae = site.settings.ae[0]
-    ingest = Ingest(site.gate, site.store, site.committer, secrets.token_bytes, IngestLimits(header))
+    ingest = Ingest(site.gate, site.store, site.committer, secrets.token_bytes, IngestLimits(header), writers)
     finder = Finder(site.gate, site.index, ae, limits.find_answers)
     retriever = Retriever(
         site.gate, site.index, site.store, ae, ConvertLimits(limits.dataset_depth, header.inflate)
@@ -301,7 +303,12 @@ def build_server(site: Site) -> tuple[DicomServer, Callable[[], None]]:
         new_association=lambda: secrets.token_hex(8),
         server_tls=context.session,
     )
-    return DicomServer(hosting, options), lambda: executor.shutdown(wait=True, cancel_futures=True)
+
+    def drained() -> None:
+        executor.shutdown(wait=True, cancel_futures=True)
+        writers.shutdown(wait=True)  # what was begun is committed or forgotten
+
+    return DicomServer(hosting, options), drained
 
 
 def _upper_layer_limits(settings: Settings) -> Limits:

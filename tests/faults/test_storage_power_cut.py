@@ -39,6 +39,9 @@ class ForgetfulDisk:
         self._picture()
         return written
 
+    def write_back(self, descriptor: int, offset: int, length: int) -> None:
+        self.posix.write_back(descriptor, offset, length)
+
     def pread(self, descriptor: int, length: int, offset: int) -> bytes:
         return self.posix.pread(descriptor, length, offset)
 

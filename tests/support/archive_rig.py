@@ -34,6 +34,7 @@ from leadglass.model.names import AETitle
 from leadglass.model.permit import EVERYTHING, Permit, issue_permit
 from leadglass.storage.local import LocalLimits, LocalSegmentStore
 from tests.support.audit_rig import FakeClock
+from tests.support.executors import InThisThread
 from tests.support.policies import NOW, policy
 from tests.support.storage import SITE_KEY, FailingDisk, KeyRing, SteppingClock
 
@@ -60,6 +61,7 @@ WS1 = replace(CT1, calling_ae="WS1")
 LIMITS = IngestLimits(
     HeaderLimits(max_depth=100, max_element_bytes=1 << 20, inflate=InflateLimits(200, 1 << 24)),
     in_memory_bytes=64 << 10,
+    portion_bytes=32 << 10,
     header_bytes=256 << 10,
     in_flight_bytes=1 << 20,
 )
@@ -147,7 +149,7 @@ class ArchiveRig:
 
     def incoming(self, item: SyntheticInstance, peer: Peer = CT1) -> Incoming:
         announced = Announced(peer, "a1", item.sop_class, item.sop_instance, item.transfer_syntax)
-        return self.ingest.begin(announced)
+        return self.ingest.begin(announced, lambda: None)
 
     def submit(self, item: SyntheticInstance, *, step_bytes: int = 16 << 10, peer: Peer = CT1) -> Told:
         """Send an object in fragments; the result comes when the committer is through with it."""
@@ -212,7 +214,7 @@ def archive_rig(
     )
     committer = Committer(store, keys, engine, trail, clock, os.urandom, deliver)
     gate = Gate(policy(policy_text), committer, clock)
-    ingest = Ingest(gate, store, committer, os.urandom, limits)
+    ingest = Ingest(gate, store, committer, os.urandom, limits, InThisThread())
     rig = ArchiveRig(
         folder,
         engine,

@@ -133,6 +133,9 @@ class FailingDisk:
             self.room_bytes -= len(content)
         return os.pwrite(descriptor, content, offset)
 
+    def write_back(self, descriptor: int, offset: int, length: int) -> None:
+        self.posix.write_back(descriptor, offset, length)
+
     def pread(self, descriptor: int, length: int, offset: int) -> bytes:
         self._call(Call.PREAD)
         return self.posix.pread(descriptor, length, offset)

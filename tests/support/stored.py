@@ -16,6 +16,7 @@ from leadglass.model.caller import Peer, Transport
 from leadglass.model.names import Uid
 from leadglass.protocol.status import Status
 from tests.support.archive_rig import LIMITS, Told
+from tests.support.executors import InThisThread
 from tests.support.fault_journal import SCANNER_AE, FaultJournal
 from tests.support.hostile_data import CT_IMAGE, small
 from tests.support.raw_peer import RawPeer, contexts_for
@@ -33,11 +34,12 @@ def store_in_process(live: LiveSite, items: Sequence[SyntheticInstance], *, agai
     home = Home(live.home)
     with local_site(home) as site:
         gate = Gate(standing_policy(home, site.clock)[0], site.committer, site.clock)
-        ingest = Ingest(gate, site.store, site.committer, os.urandom, LIMITS)
+        ingest = Ingest(gate, site.store, site.committer, os.urandom, LIMITS, InThisThread())
         for item in items:
             told = Told()
             incoming = ingest.begin(
-                Announced(SCANNER, "a", item.sop_class, item.sop_instance, item.transfer_syntax)
+                Announced(SCANNER, "a", item.sop_class, item.sop_instance, item.transfer_syntax),
+                lambda: None,
             )
             incoming.fragment(item.dataset)
             incoming.finish(told)

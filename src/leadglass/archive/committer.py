@@ -117,6 +117,10 @@ class Committer:
         """Queue an object; ``job.done`` is called, through ``deliver``, when it is decided."""
         self._put(job)
 
+    def tell(self, done: Done, result: StoreResult) -> None:
+        """Tell the end of an object that never was a job, the way that a job's is told. From any thread."""
+        self._deliver([(done, result)])
+
     def record(self, events: Iterable[AuditEvent]) -> None:
         """Queue the lines of what is about to happen, which must not happen if this raises.
 

@@ -7,7 +7,8 @@ large object is ever whole in memory. DESIGN §3, steps 3 to 5.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import structlog
@@ -15,6 +16,7 @@ import structlog
 from leadglass.archive.budget import ByteBudget
 from leadglass.archive.committer import Committer
 from leadglass.archive.jobs import Done, StoreJob, StoreResult
+from leadglass.archive.streaming import End, LargeStream, Portion
 from leadglass.dataset.header import HeaderLimits, NeedMoreBytes, Part, scan_header
 from leadglass.dataset.record import instance_record
 from leadglass.dataset.tags import PATIENT_ID
@@ -38,13 +40,15 @@ GATHER_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class IngestLimits:
-    """``in_memory_bytes``: past it an object streams. ``header_bytes``: PixelData begins by then.
+    """``in_memory_bytes``: past it an object streams, in portions of ``portion_bytes`` and more.
 
+    ``header_bytes``: PixelData begins by then.
     ``in_flight_bytes``: what all objects being received or committed may hold together.
     """
 
     header: HeaderLimits
     in_memory_bytes: int = 8 << 20
+    portion_bytes: int = 256 << 10
     header_bytes: int = 64 << 20
     in_flight_bytes: int = 512 << 20
 
@@ -70,35 +74,43 @@ class Ingest:
         committer: Committer,
         random_bytes: Callable[[int], bytes],
         limits: IngestLimits,
+        executor: Executor,
     ) -> None:
+        """``executor`` writes what is large; nothing that it is given waits for anything but the disk."""
         self.gate = gate
         self.store = store
         self.committer = committer
         self.random_bytes = random_bytes
         self.limits = limits
+        self.executor = executor
         self.budget = ByteBudget(limits.in_flight_bytes)
 
-    def begin(self, announced: Announced) -> Incoming:
-        """Expect one object."""
-        return Incoming(self, announced)
+    def begin(self, announced: Announced, caught_up: Callable[[], None]) -> Incoming:
+        """Expect one object. ``caught_up`` is called, on any thread, when it is behind no more."""
+        return Incoming(self, announced, caught_up)
 
 
 class Incoming:
     """One object on its way in. ``fragment`` until the end, then ``finish``; or ``abort``."""
 
-    def __init__(self, ingest: Ingest, announced: Announced) -> None:
+    def __init__(self, ingest: Ingest, announced: Announced, caught_up: Callable[[], None]) -> None:
         self._ingest = ingest
         self._announced = announced
+        self._caught_up = caught_up
         self._waiting: list[bytes | memoryview] = []
         self._gathered = bytearray()
         self._held_bytes = 0
         self._size_bytes = 0
         self._understand_at_bytes = ingest.limits.in_memory_bytes
         self._understood: tuple[InstanceRecord, Permit] | None = None
-        self._large: LargeObject | None = None
-        self._digest = hashlib.sha256()
-        self._digested = False
+        self._large: LargeStream | None = None
+        self._sha256_in_memory: bytes | None = None
         self._object_id = ingest.random_bytes(OBJECT_ID_BYTES)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the disk is: take no more from the peer until ``caught_up``."""
+        return self._large is not None and self._large.is_behind
 
     def fragment(self, fragment: bytes | memoryview) -> None:
         """Take the next bytes of the data set.
@@ -108,14 +120,13 @@ class Incoming:
                 object is refused; call ``abort``.
         """
         self._size_bytes += len(fragment)
-        if self._large is not None:
-            self._digest.update(fragment)
-            self._large.write(fragment)
-            return
         self._ingest.budget.take(len(fragment))
         self._held_bytes += len(fragment)
         self._keep(fragment)
-        if self._held_bytes > self._understand_at_bytes:
+        if self._large is not None:
+            if self._held_bytes >= self._ingest.limits.portion_bytes:
+                self._hand_over(self._large)
+        elif self._held_bytes > self._understand_at_bytes:
             self._begin_large()
 
     def _keep(self, fragment: bytes | memoryview) -> None:
@@ -145,7 +156,30 @@ class Incoming:
         """
         record, permit = self._understood or self._understand(Part.WHOLE)
         large = self._large
+        if large is None:
+            self._submit(record, permit, self._waiting, self._digest_waiting, done)
+            return
+        self._hand_over(large)
+        committer = self._ingest.committer
 
+        def written(sha256: bytes) -> None:
+            self._submit(record, permit, large.large, lambda: sha256, done)
+
+        def refused(result: StoreResult) -> None:
+            if isinstance(result, LeadglassError):
+                self.refuse(result)
+            done(result)
+
+        large.finish(End(written, lambda error: committer.tell(refused, error)))
+
+    def _submit(
+        self,
+        record: InstanceRecord,
+        permit: Permit,
+        payload: Sequence[bytes | memoryview] | LargeObject,
+        digest: Callable[[], bytes],
+        done: Done,
+    ) -> None:
         def settled(result: StoreResult) -> None:
             self._release()
             done(result)
@@ -155,22 +189,23 @@ class Incoming:
                 permit=permit,
                 record=record,
                 object_id=self._object_id,
-                payload=self._waiting if large is None else large,
+                payload=payload,
                 size_bytes=self._size_bytes,
-                digest=self._sha256,
+                digest=digest,
                 received_from=permit.who,
                 event=self._event(record, permit),
                 done=settled,
             )
         )
 
-    def _sha256(self) -> bytes:
-        """Of the data set; what is in memory is digested when that is first asked, off the event loop."""
-        if self._large is None and not self._digested:
+    def _digest_waiting(self) -> bytes:
+        """SHA-256 of a data set in memory, when that is first asked: off the event loop."""
+        if self._sha256_in_memory is None:
+            digest = hashlib.sha256()
             for fragment in self._waiting:
-                self._digest.update(fragment)
-            self._digested = True
-        return self._digest.digest()
+                digest.update(fragment)
+            self._sha256_in_memory = digest.digest()
+        return self._sha256_in_memory
 
     def abort(self) -> None:
         """Forget the object: nothing of it is kept."""
@@ -222,12 +257,17 @@ class Incoming:
             if self._understand_at_bytes > self._ingest.limits.header_bytes:
                 raise DatasetInvalid("no pixel data within the bytes that a header may take") from None
             return
-        self._large = self._ingest.store.begin_large(permit, self._object_id)
-        for fragment in self._waiting:
-            self._digest.update(fragment)
-            self._large.write(fragment)
-        self._waiting.clear()
-        self._release()
+        ingest = self._ingest
+        large = ingest.store.begin_large(permit, self._object_id)
+        self._large = LargeStream(large, ingest.budget, ingest.executor, self._caught_up)
+        self._hand_over(self._large)
+
+    def _hand_over(self, large: LargeStream) -> None:
+        """What is held here is held there from now on."""
+        self._keep_gathered()
+        large.write(Portion(self._waiting, self._held_bytes))
+        self._waiting = []
+        self._held_bytes = 0
 
     def _understand(self, part: Part) -> tuple[InstanceRecord, Permit]:
         self._keep_gathered()

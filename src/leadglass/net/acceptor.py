@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -86,6 +87,7 @@ class Acceptor:
         self._listener = listener
         self._transport = transport
         self._association = association
+        self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
         self._conversation: Conversation | None = None
         self._peer: Peer | None = None
@@ -192,6 +194,18 @@ class Acceptor:
             if len(self._operations) < self._window:
                 self._connection.resume_reading()
         self._release_if_idle()
+
+    def fell_behind(self) -> None:
+        if self._connection is not None:
+            self._connection.pause_reading()
+
+    def caught_up(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop ended meanwhile, and nobody is read any more
+            self._loop.call_soon_threadsafe(self._read_on)
+
+    def _read_on(self) -> None:
+        if self._connection is not None and not self._full_of_stores():
+            self._connection.resume_reading()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -305,9 +319,11 @@ class Acceptor:
             self._connection.pause_reading()
 
     def _full_of_stores(self) -> bool:
-        """As many requests as agreed, and none that needs to hear from the peer (cancel, sub-operations)."""
-        return len(self._operations) >= self._window and not any(
-            operation.listens for operation in self._operations.values()
+        """As many whole requests as agreed; none must hear from the peer (cancel, sub-operations)."""
+        return (
+            self._receiving is None
+            and len(self._operations) >= self._window
+            and not any(operation.listens for operation in self._operations.values())
         )
 
     def _forget(self, operation: Operation) -> None:

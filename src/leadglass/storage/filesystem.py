@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import Protocol
@@ -17,6 +18,9 @@ class FileSystem(Protocol):
 
     def pwritev(self, descriptor: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         """Write the buffers one after the other; how many bytes were taken."""
+
+    def write_back(self, descriptor: int, offset: int, length: int) -> None:
+        """Ask that bytes written before begin their way to the disk. Promises nothing, never fails."""
 
     def pread(self, descriptor: int, length: int, offset: int) -> bytes:
         """Read at most ``length`` bytes."""
@@ -47,6 +51,11 @@ class PosixFileSystem:
     def pwritev(self, descriptor: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
         """As ``FileSystem.pwritev``."""
         return os.pwritev(descriptor, buffers, offset)
+
+    def write_back(self, descriptor: int, offset: int, length: int) -> None:
+        """As ``FileSystem.write_back``: Linux begins it where told that nobody will read them soon."""
+        with contextlib.suppress(OSError):  # some file systems take no advice
+            os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
 
     def pread(self, descriptor: int, length: int, offset: int) -> bytes:
         """As ``FileSystem.pread``."""

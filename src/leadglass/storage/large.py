@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -16,6 +17,8 @@ from leadglass.storage.keys import KeyProvider
 from leadglass.storage.record import HEADER_BYTES
 from leadglass.storage.seal import Sealer
 
+WRITE_BACK_BYTES = 8 << 20
+
 
 @runtime_checkable
 class LargeObject(Protocol):
@@ -26,6 +29,13 @@ class LargeObject(Protocol):
 
         Raises:
             StorageFailed: they could not be written.
+        """
+
+    def settle(self) -> None:
+        """Have what was written reach the disk now, so that ``finish`` has little left to wait for.
+
+        Raises:
+            StorageFailed: it could not. Nothing of the object is left.
         """
 
     def finish(self) -> Location:
@@ -64,6 +74,7 @@ class LocalLargeObject:
         self._segment = segment
         self._sealer = sealer
         self._end = HEADER_BYTES
+        self._written_back = 0
         self._descriptor: int | None = None
         self._health.require()
         try:
@@ -77,6 +88,13 @@ class LocalLargeObject:
         chunks = self._sealer.add(fragment)
         self._put(descriptor, chunks, self._end)
         self._end += sum(map(len, chunks))
+        if self._end - self._written_back >= WRITE_BACK_BYTES:
+            self._filesystem.write_back(descriptor, self._written_back, self._end - self._written_back)
+            self._written_back = self._end
+
+    def settle(self) -> None:
+        """As ``LargeObject.settle``."""
+        self._sync(self._filesystem.fdatasync, self._open_descriptor())
 
     def finish(self) -> Location:
         """As ``LargeObject.finish``."""
@@ -84,11 +102,7 @@ class LocalLargeObject:
         last, header = self._sealer.finish(self._keys.current())
         self._put(descriptor, [last], self._end)
         self._put(descriptor, [header], 0)
-        try:
-            self._filesystem.fsync(descriptor)
-        except OSError as error:
-            self.abort()
-            raise self._health.sync_failed(error, self._name) from error
+        self._sync(self._filesystem.fsync, descriptor)
         self._publish()
         return Location(self._segment, 0, self._end + len(last))
 
@@ -100,6 +114,13 @@ class LocalLargeObject:
         # What cannot be removed now is removed by discard_unfinished at the next start.
         with contextlib.suppress(OSError):
             self._directory.remove(self._segment + UNFINISHED)
+
+    def _sync(self, sync: Callable[[int], None], descriptor: int) -> None:
+        try:
+            sync(descriptor)
+        except OSError as error:
+            self.abort()
+            raise self._health.sync_failed(error, self._name) from error
 
     def _publish(self) -> None:
         """Give the file its name, durably."""

@@ -195,6 +195,10 @@ class _MemoryLargeObject:
         """As ``LargeObject.write``."""
         self._chunks += self._open_sealer().add(fragment)
 
+    def settle(self) -> None:
+        """As ``LargeObject.settle``."""
+        self._open_sealer()
+
     def finish(self) -> Location:
         """As ``LargeObject.finish``."""
         last, header = self._open_sealer().finish(self._keys.current())

@@ -36,6 +36,12 @@ class Link(Protocol):
     def finished(self, operation: Operation) -> None:
         """The operation has had its last response."""
 
+    def fell_behind(self) -> None:
+        """What the peer sends comes faster than it can be written: read no more for now."""
+
+    def caught_up(self) -> None:
+        """There is room again. From any thread."""
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run an operation's own task; it ends with the association."""
 

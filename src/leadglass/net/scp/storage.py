@@ -34,7 +34,8 @@ class StoreOperation:
                 sop_class=request.sop_class,
                 sop_instance=request.sop_instance,
                 transfer_syntax=context.transfer_syntax,
-            )
+            ),
+            link.caught_up,
         )
 
     def fragment(self, fragment: bytes | memoryview, is_last: bool) -> None:  # noqa: FBT001  the PDV's own flag
@@ -46,6 +47,8 @@ class StoreOperation:
                     incoming.finish(self._settled)
                     self._incoming = None
                     return
+                if incoming.is_behind:
+                    self._link.fell_behind()
             except LeadglassError as error:
                 self._refusal = error
                 incoming.refuse(error)
