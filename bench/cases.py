@@ -20,6 +20,7 @@ from tests.support.peers import Peer, peer_path
 STORESCU_TIMEOUT_S = 300
 IDLE_ASSOCIATIONS = 1000
 IDLE_SECONDS = 20.0
+WINDOW = 16
 
 LEADGLASS_PLAIN = "plain"
 LEADGLASS_FULL = "all on"
@@ -36,6 +37,9 @@ SERVERS: Mapping[str, Start] = {
     STORESCP: peers.storescp,
 }
 
+
+OURS: Mapping[str, Start] = {name: SERVERS[name] for name in (LEADGLASS_PLAIN, LEADGLASS_FULL)}
+"""Only Leadglass: the peers let nobody have several operations at once."""
 
 AS_THEY_COME: Mapping[str, Start] = {
     **SERVERS,
@@ -67,13 +71,19 @@ def store_cases() -> tuple[StoreCase, ...]:
             for kind in (CT, SMALL)
             for count in (1, 4, 16)
         ),
+        StoreCase(
+            f"small, own sender ×1, window of {WINDOW}",
+            SMALL,
+            partial(own_sender, associations=1, window=WINDOW),
+            servers=OURS,
+        ),
     )
 
 
-def own_sender(target: Target, files: Sequence[Path], associations: int) -> float:
+def own_sender(target: Target, files: Sequence[Path], associations: int, window: int = 1) -> float:
     """Instances per second, everything encoded before the clock starts."""
     instances: list[Instance] = [sender.read_instance(file) for file in files]
-    return sender.send(target.endpoint, instances, associations)
+    return sender.send(target.endpoint, instances, associations, window)
 
 
 def storescu(target: Target, files: Sequence[Path], processes: int) -> float:

@@ -45,6 +45,11 @@ def patient_id(patient: int) -> str:
     return f"BENCH{patient:05}"
 
 
+def study_date(path: Path) -> str:
+    """The Study Date of a file."""
+    return str(pydicom.dcmread(path, stop_before_pixels=True).StudyDate)
+
+
 def study_uid(path: Path) -> str:
     """The Study Instance UID of a file."""
     return str(pydicom.dcmread(path, stop_before_pixels=True).StudyInstanceUID)

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.peers import CALLING_AE, Target
+from bench.peers import CALLING_AE, SINK_AE, Target
 from bench.wire import ClientTls, Endpoint
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.processes import ChildProcess
 
 AE, OLD_AE = "NORTH", "BENCHOLD"
 MOST_ASSOCIATIONS = 2000  # the idle ones are all of one device here
+NO_SINK = 104
 COMMAND = str(Path(sys.executable).with_name("leadglass"))
 POLICY = f"""version = 1
 [zones]
@@ -24,9 +25,11 @@ legacy = {{ cidr = ["{LOOPBACK}/32"], transport = "plain", review_by = 2099-01-3
 [devices]
 bench = {{ zone = "modalities", ae = ["{CALLING_AE}"] }}
 old = {{ zone = "legacy", ae = ["{OLD_AE}"], ip = "{LOOPBACK}" }}
+sink = {{ zone = "legacy", ae = ["{SINK_AE}"], ip = "{LOOPBACK}", address = "{LOOPBACK}:SINK_PORT" }}
 [flows]
-bench = {{ from = ["zone:modalities"], to = "archive", can = ["echo", "store", "find", "get"] }}
-old = {{ from = ["old"], to = "archive", can = ["echo", "store", "find", "get"] }}
+bench = {{ from = ["zone:modalities"], to = "archive", can = ["echo", "store", "find", "get", "move"] }}
+old = {{ from = ["old"], to = "archive", can = ["echo", "store", "find", "get", "move"] }}
+deliver = {{ from = ["archive"], to = "sink", can = ["store"] }}
 [tests]
 allow = ["bench store archive", "old store archive"]
 deny = ["internet echo archive"]
@@ -42,10 +45,13 @@ class Site:
 
 
 @contextmanager
-def running_site(folder: Path, prepared: Callable[[Path], None] | None = None) -> Iterator[Site]:
+def running_site(
+    folder: Path, prepared: Callable[[Path], None] | None = None, sink_port: int = NO_SINK
+) -> Iterator[Site]:
     """Make a site under ``folder`` and serve it. Encryption at rest, policy and audit are always on.
 
-    ``prepared`` gets the site's folder before it is served, to fill its index say; then nothing scrubs.
+    Moves go to ``sink_port``. ``prepared`` gets the site's folder before it is served, to fill its index
+    say; then nothing scrubs.
     """
     home, credentials = folder / "site", folder / "bench"
     tls_port, plain_port = free_port(), free_port()
@@ -58,7 +64,7 @@ def running_site(folder: Path, prepared: Callable[[Path], None] | None = None) -
         home,
         *("device", "add", "bench", "--zone", "modalities", "--ae", CALLING_AE, "--out", str(credentials)),
     )
-    (home / "policy.toml").write_text(POLICY, encoding="utf-8")
+    (home / "policy.toml").write_text(POLICY.replace("SINK_PORT", str(sink_port)), encoding="utf-8")
     with (home / "leadglass.toml").open("a", encoding="utf-8") as settings:  # its last table is [limits]
         settings.write(f"associations_per_device = {MOST_ASSOCIATIONS}\n")
     if prepared is not None:

@@ -1,4 +1,4 @@
-"""An index of a million studies, made in bulk, and what C-FIND takes at 5,000 and at a million.
+"""An index of a million studies, made in bulk: what C-FIND takes and how fast stores are, and at 5,000.
 
 Written by the index's own tables and encoded by its own functions, without images behind it: everything
 that a query reads is as it would be. `make million`.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import random
 import statistics
 import time
@@ -22,10 +23,12 @@ from rich.progress import Progress
 from rich.table import Table as Shown
 from sqlalchemy import Connection
 
+from bench.generate import ct_study
 from bench.leadglass import running_site
 from bench.population import Study, day_of, patient_id, people_among, person, studies_of, totals, wildcard
 from bench.queries import PATIENT_ID, Tag, asked
 from bench.run import allow_many_sockets, fresh, progress_bar, working_folder
+from bench.sender import read_instance, send
 from bench.wire import EXPLICIT_LE, Endpoint
 from leadglass.dataset import tags
 from leadglass.index.attributes import encode_attributes
@@ -42,6 +45,8 @@ SMALL, MILLION = 5_000, 1_000_000
 RECORD_BYTES = 9_000
 SEGMENT = "01J00000000000000000000000"
 PATIENT_NAME, STUDY_DATE = (0x0010, 0x0010), (0x0008, 0x0020)
+INGEST_ROUNDS, INGEST_STUDIES, INGEST_IMAGES, INGEST_SIDE = 5, 4, 100, 64
+FIRST_PATIENT = 50_000
 FORMS = ("beginning", "middle", "one unknown")
 Row = Mapping[str, str | int | bytearray | None]
 
@@ -101,6 +106,26 @@ def measure(endpoint: Endpoint, count: int, queries: int) -> dict[str, Timing]:
         keys = [{PATIENT_NAME: wildcard(form, each)} for each in people[: max(1, queries // 3)]]
         found[f"name: {form}"] = _timed(endpoint, keys)
     return found
+
+
+def ingest_rates(endpoints: Mapping[int, Endpoint], folder: Path) -> dict[int, float]:
+    """Small images a second over four associations, into each site in turn: medians."""
+    rates: dict[int, list[float]] = {size: [] for size in endpoints}
+    for number in range(INGEST_ROUNDS):
+        instances = [
+            read_instance(path)
+            for patient in range(INGEST_STUDIES)
+            for path in ct_study(
+                folder / "ingest",
+                patient=FIRST_PATIENT + number * INGEST_STUDIES + patient,
+                images=INGEST_IMAGES,
+                size=INGEST_SIDE,
+            )
+        ]
+        for size, endpoint in endpoints.items():
+            os.sync()
+            rates[size].append(send(endpoint, instances, INGEST_STUDIES))
+    return {size: statistics.median(each) for size, each in rates.items()}
 
 
 def _timed(endpoint: Endpoint, several: Sequence[Mapping[Tag, str]]) -> Timing:
@@ -219,8 +244,8 @@ def show(small: Mapping[str, Timing], large: Mapping[str, Timing], sizes: tuple[
 
 
 def main() -> None:
-    """Make both indexes, serve both, ask both in turn, print the table."""
-    parser = argparse.ArgumentParser(description="C-FIND at 5,000 and at a million studies.")
+    """Make both indexes, serve both, ask both in turn, store into both, print what was found."""
+    parser = argparse.ArgumentParser(description="C-FIND and C-STORE at 5,000 and at a million studies.")
     parser.add_argument("--studies", type=int, default=MILLION)
     parser.add_argument("--queries", type=int, default=600)
     options = parser.parse_args()
@@ -237,7 +262,10 @@ def main() -> None:
                 console.print(f"{size:,} studies: ready after {time.monotonic() - started:.0f} s")
         small = measure(endpoints[SMALL], SMALL, options.queries)
         large = measure(endpoints[options.studies], options.studies, options.queries)
+        rates = ingest_rates(endpoints, place)
     console.print(show(small, large, (SMALL, options.studies)))
+    for size, rate in rates.items():
+        console.print(f"stored a second, small images, at {size:,} studies: {rate:,.0f}")
 
 
 if __name__ == "__main__":

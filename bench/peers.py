@@ -17,7 +17,7 @@ from tests.support.peers import Peer, peer_path
 from tests.support.ports import LOOPBACK, free_port, wait_until_accepting
 from tests.support.processes import ChildProcess
 
-CALLING_AE = "BENCH"
+CALLING_AE, SINK_AE = "BENCH", "SINK"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,14 @@ def advantage() -> dict[str, str]:
 
 
 @contextmanager
-def orthanc(folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[Target]:
+def orthanc(
+    folder: Path, environment: Mapping[str, str] | None = None, sink_port: int | None = None
+) -> Iterator[Target]:
     """Orthanc with its default configuration: any caller, clear text on the wire and on disk."""
-    caller = {"bench": RemoteModality(CALLING_AE, 104)}  # by default only known titles may C-GET
-    with running_orthanc(folder, ae="ORTHANC", modalities=caller, env=environment or advantage()) as server:
+    known = {"bench": RemoteModality(CALLING_AE, 104)}  # by default only known titles may C-GET
+    if sink_port is not None:
+        known["sink"] = RemoteModality(SINK_AE, sink_port)
+    with running_orthanc(folder, ae="ORTHANC", modalities=known, env=environment or advantage()) as server:
         yield Target(Endpoint(LOOPBACK, server.dicom_port, server.ae, CALLING_AE), server.process.pid)
 
 
@@ -51,3 +55,14 @@ def storescp(folder: Path, environment: Mapping[str, str] | None = None) -> Iter
     with ChildProcess(command, folder / "storescp.log", env=environment or advantage()) as process:
         wait_until_accepting(port, timeout_s=20)
         yield Target(Endpoint(LOOPBACK, port, "STORESCP", CALLING_AE), process.pid)
+
+
+@contextmanager
+def sink(folder: Path) -> Iterator[int]:
+    """A destination of moves that takes what comes and keeps nothing: DCMTK's storescp. Its port."""
+    folder.mkdir(parents=True)
+    port = free_port()
+    command = (peer_path(Peer.STORESCP), "--fork", "--ignore", str(port))
+    with ChildProcess(command, folder / "sink.log", env=advantage()):
+        wait_until_accepting(port, timeout_s=20)
+        yield port

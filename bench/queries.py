@@ -1,4 +1,4 @@
-"""The benchmark's own C-FIND and C-GET requestor, and associations that do nothing."""
+"""The benchmark's own C-FIND, C-GET and C-MOVE requestor, and associations that do nothing."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from bench.wire import (
     ANSWERED_ID,
     C_FIND_RQ,
     C_GET_RQ,
+    C_MOVE_RQ,
     C_STORE_RQ,
     C_STORE_RSP,
     COMMAND_FIELD,
+    COMPLETED,
     CT_IMAGE_STORAGE,
     DATA_SET_TYPE,
     EXPLICIT_LE,
     IMPLICIT_LE,
     MESSAGE_ID,
+    MOVE_DESTINATION,
     NO_DATA_SET,
     PENDING,
     PENDING_WITH_WARNING,
@@ -29,6 +32,7 @@ from bench.wire import (
     STATUS,
     STUDY_ROOT_FIND,
     STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
     SUCCESS,
     VERIFICATION,
     Association,
@@ -40,10 +44,11 @@ from bench.wire import (
 
 LEVEL = (0x0008, 0x0052)
 PATIENT_ID = (0x0010, 0x0020)
+STUDY_DATE = (0x0008, 0x0020)
 STUDY_UID = (0x0020, 0x000D)
 UID_TAGS = frozenset({STUDY_UID})
 STUDY_KEYS = (
-    (0x0008, 0x0020),  # Study Date
+    STUDY_DATE,
     (0x0008, 0x0030),  # Study Time
     (0x0008, 0x0050),  # Accession Number
     (0x0010, 0x0010),  # Patient's Name
@@ -87,18 +92,21 @@ def _find(association: Association, keys: Mapping[Tag, str]) -> int:
     return sum(1 for _ in _pending_answers(association))
 
 
-def find_studies(endpoint: Endpoint, patient_ids: Sequence[str]) -> float:
-    """C-FIND each patient's study over one kept association. Queries per second.
+def find_studies(endpoint: Endpoint, several: Mapping[str, int], tag: Tag) -> float:
+    """C-FIND studies by values of a key over one kept association. Queries per second.
+
+    ``several``: the values, and how many studies have each.
 
     Raises:
-        PeerFailedError: a query did not find exactly one study.
+        PeerFailedError: a query found another number of studies.
     """
     took_s = 0.0
-    for seconds, found in asked(endpoint, [{PATIENT_ID: patient_id} for patient_id in patient_ids]):
-        if found != 1:
-            raise PeerFailedError(f"C-FIND found {found} studies, not 1")
+    answers = asked(endpoint, [{tag: value} for value in several])
+    for (seconds, found), expected in zip(answers, several.values(), strict=True):
+        if found != expected:
+            raise PeerFailedError(f"C-FIND found {found} studies, not {expected}")
         took_s += seconds
-    return len(patient_ids) / took_s
+    return len(several) / took_s
 
 
 def _pending_answers(association: Association) -> Iterator[Message]:
@@ -144,6 +152,33 @@ def get_study(endpoint: Endpoint, study: str) -> tuple[int, float]:
                 return received, received / (time.perf_counter() - start)
             if status != PENDING:
                 raise PeerFailedError(f"C-GET answered with 0x{status:04X}")
+
+
+def move_study(endpoint: Endpoint, study: str, destination: str) -> tuple[int, float]:
+    """C-MOVE a study to an AE title that the server knows: how many went, and how many a second.
+
+    Raises:
+        PeerFailedError: it did not end with success.
+    """
+    with Association(endpoint, [Context(1, STUDY_ROOT_MOVE, (IMPLICIT_LE,))]) as association:
+        command: dict[int, int | str] = {
+            AFFECTED_SOP_CLASS: STUDY_ROOT_MOVE,
+            COMMAND_FIELD: C_MOVE_RQ,
+            MESSAGE_ID: 1,
+            MOVE_DESTINATION: destination,
+            PRIORITY: 0,
+            DATA_SET_TYPE: A_DATA_SET,
+        }
+        start = time.perf_counter()
+        association.request(1, command, identifier({LEVEL: "STUDY", STUDY_UID: study}))
+        while True:
+            answer = association.read_message()
+            status = answer.number(STATUS)
+            if status == SUCCESS:
+                moved = answer.number(COMPLETED)
+                return moved, moved / (time.perf_counter() - start)
+            if status != PENDING:
+                raise PeerFailedError(f"C-MOVE answered with 0x{status:04X}")
 
 
 def _answer_store(association: Association, request: Message) -> None:

@@ -13,10 +13,12 @@ import resource
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,23 +32,27 @@ from bench.cases import (
     LEADGLASS_FULL,
     LEADGLASS_PLAIN,
     ORTHANC,
-    SERVERS,
     SMALL,
+    WINDOW,
     idle_cpu_percent,
     store_cases,
 )
-from bench.generate import ct_study, patient_id, small_studies, study_uid
+from bench.generate import ct_study, patient_id, small_studies, study_date, study_uid
 from bench.limits import machine_limits
-from bench.queries import find_studies, get_study
+from bench.peers import Target
+from bench.queries import PATIENT_ID, STUDY_DATE, find_studies, get_study, move_study
 from bench.report import Results, markdown, print_table
+from bench.wire import PeerFailedError
 from tests.support.peers import Peer, peer_path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
 CACHE = ROOT / "bench" / ".cache"  # on the disk of the checkout: /tmp may be memory, where syncing is free
+QUERY_CASES = 6  # two of C-FIND, two each of C-GET and C-MOVE; for three servers
 CT_PATIENT, SMALL_PATIENT = 99_999, 80_000
 SMALL_STUDIES, SMALL_SIDE = 8, 64
-FIND, GET = "C-FIND by PatientID", "C-GET of a study"
+FIND, FIND_DAY = "C-FIND by PatientID", "C-FIND of a day's studies"
+COLD, HOT = ", cold", ", hot"
 
 NOTES = (
     """Leadglass stores durably (one fdatasync and one index commit for each group) before it says success,
@@ -58,6 +64,10 @@ NOTES = (
   acknowledges at once. Without these two a DCMTK server waits for the kernel's delayed acknowledgement
   (40 ms) at each instance, and every ratio would flatter Leadglass. Only the row “all as they come” is
   without: that is what two programs with their default settings do.""",
+    """C-GET and C-MOVE are of the study of CT images; the moves go to one storescp in clear that keeps
+  nothing. Cold: the kernel was told to drop what it holds of the servers' files, and of the sender's.""",
+    f"""With a window of {WINDOW}, one association has that many instances under way (PS3.7 §D.3.3.3);
+  neither peer agrees to more than one.""",
     "storescu is started with its default settings; its figures include starting it and reading the files.",
     """Our own sender encodes everything before the clock starts, sets TCP_NODELAY and waits for each answer
   before the next instance.""",
@@ -114,19 +124,38 @@ class Run:
         files = (*small_studies(self.folder / "small", studies), *self.files)
         instances = [sender.read_instance(path) for path in files]
         study = study_uid(self.files[0])
-        asked = [patient_id(1 + number * 7919 % studies) for number in range(self.plan.queries)]
+        asked = {patient_id(1 + number * 7919 % studies): 1 for number in range(self.plan.queries)}
+        days = Counter(study_date(path) for path in (*files[:studies], self.files[0]))
+        some_days = dict(list(days.items())[: self.plan.queries])
         with fresh(self.folder) as place, ExitStack() as stack:
-            site = stack.enter_context(leadglass.running_site(place / "leadglass"))
-            rival = stack.enter_context(peers.orthanc(place / "orthanc"))
+            sink = stack.enter_context(peers.sink(place / "sink"))
+            site = stack.enter_context(leadglass.running_site(place / "leadglass", sink_port=sink))
+            rival = stack.enter_context(peers.orthanc(place / "orthanc", sink_port=sink))
             targets = {LEADGLASS_PLAIN: site.plain, LEADGLASS_FULL: site.mutual_tls, ORTHANC: rival}
             for target in (site.plain, rival):
                 sender.send(target.endpoint, instances, 4)
             for _ in range(self.plan.rounds):
                 for server, target in targets.items():
-                    self.announce(f"C-FIND, C-GET: {server}")
+                    self.announce(f"C-FIND, C-GET, C-MOVE: {server}")
                     os.sync()
-                    self.record(FIND, server, find_studies(target.endpoint, asked))
-                    self.record(GET, server, get_study(target.endpoint, study)[1])
+                    self.record(FIND, server, find_studies(target.endpoint, asked, PATIENT_ID))
+                    self.record(FIND_DAY, server, find_studies(target.endpoint, some_days, STUDY_DATE))
+                    for how in (COLD, HOT):
+                        self.retrieve(place, server, target, study, how)
+
+    def retrieve(self, place: Path, server: str, target: Target, study: str, how: str) -> None:
+        """C-GET and C-MOVE of the study of CT images; cold: no file of a server is in memory."""
+        ways = {
+            "C-GET of a study": partial(get_study, target.endpoint, study),
+            "C-MOVE of a study": partial(move_study, target.endpoint, study, peers.SINK_AE),
+        }
+        for name, way in ways.items():
+            if how == COLD:
+                forget_files(place)
+            count, rate = way()
+            if count != len(self.files):
+                raise PeerFailedError(f"{name}: {count} of {len(self.files)}")
+            self.record(name + how, server, rate)
 
     def idle_percent(self) -> float:
         """Of one core, that idle associations cost Leadglass."""
@@ -153,11 +182,28 @@ def measure(plan: Plan, console: Console) -> tuple[Results, float, dict[str, dic
         ]
         sizes = {CT: files[0].stat().st_size, SMALL: small[0].stat().st_size}
         limits = {kind: machine_limits(folder, size) for kind, size in sizes.items()}
-        task = progress.add_task("", total=plan.rounds * (len(store_cases()) * len(SERVERS) + 6) + 1)
+        task = progress.add_task("", total=plan.rounds * measurements_a_round() + 1)
         run = Run(plan, folder, files, small, Results(), progress, task)
         run.stores()
         run.queries()
         return run.results, run.idle_percent(), limits
+
+
+def measurements_a_round() -> int:
+    """How many numbers a round gives."""
+    return sum(len(case.servers) for case in store_cases()) + 3 * QUERY_CASES
+
+
+def forget_files(folder: Path) -> None:
+    """Have the kernel drop from memory what it holds of the files under a folder."""
+    os.sync()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(descriptor)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The benchmark's own C-STORE sender: everything encoded before the clock starts, TCP_NODELAY, window 1.
+"""The benchmark's own C-STORE sender: everything encoded before the clock starts, TCP_NODELAY.
 
 As a script it sends files once and prints instances per second:
 
@@ -89,19 +89,19 @@ def store_message(instance: Instance, context: int, message_id: int, max_pdu: in
     return pdata(context, command_set(command), instance.dataset, max_pdu)
 
 
-def send(endpoint: Endpoint, instances: Sequence[Instance], associations: int) -> float:
+def send(endpoint: Endpoint, instances: Sequence[Instance], associations: int, window: int = 1) -> float:
     """Store all, spread over so many associations at once. Instances per second.
 
     The clock runs from the first byte of the first request to the last answer; associating,
-    encoding and releasing are outside it.
+    encoding and releasing are outside it. ``window`` is how many wait for their answer at once.
 
     Raises:
-        PeerFailedError: an association was refused, or an instance not stored with success.
+        PeerFailedError: an association or the window was refused, or an instance not stored.
     """
     start_line = threading.Barrier(associations)
     shares = [instances[n::associations] for n in range(associations)]
     with ThreadPoolExecutor(associations) as pool:
-        runs = [pool.submit(_send_share, endpoint, share, start_line) for share in shares]
+        runs = [pool.submit(_send_share, endpoint, share, start_line, window) for share in shares]
     failures = [failure for run in runs if (failure := run.exception()) is not None]
     for failure in sorted(failures, key=lambda each: isinstance(each, threading.BrokenBarrierError)):
         raise failure  # the cause before those who waited in vain
@@ -111,16 +111,16 @@ def send(endpoint: Endpoint, instances: Sequence[Instance], associations: int) -
 
 
 def _send_share(
-    endpoint: Endpoint, instances: Sequence[Instance], start_line: threading.Barrier
+    endpoint: Endpoint, instances: Sequence[Instance], start_line: threading.Barrier, window: int
 ) -> tuple[float, float]:
     try:
         contexts = contexts_for(instances)
-        with Association(endpoint, list(contexts.values())) as association:
+        with Association(endpoint, list(contexts.values()), window) as association:
+            association.need_window(window)
             requests = _encoded(instances, contexts, association)
             start_line.wait()
             start = time.perf_counter()
-            for request in requests:
-                _store(association, request)
+            _store(association, requests, window)
             return start, time.perf_counter()
     except BaseException:
         start_line.abort()  # or the other associations would wait for this one
@@ -139,11 +139,15 @@ def _encoded(
     return requests
 
 
-def _store(association: Association, request: bytes) -> None:
-    association.send(request)
-    status = association.read_message().number(STATUS)
-    if status != SUCCESS:
-        raise PeerFailedError(f"C-STORE answered with 0x{status:04X}")
+def _store(association: Association, requests: Sequence[bytes], window: int) -> None:
+    """Keep ``window`` of them under way until all are answered."""
+    for position in range(len(requests) + window - 1):
+        if position < len(requests):
+            association.send(requests[position])
+        if position >= window - 1:
+            status = association.read_message().number(STATUS)
+            if status != SUCCESS:
+                raise PeerFailedError(f"C-STORE answered with 0x{status:04X}")
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ EXPLICIT_LE = "1.2.840.10008.1.2.1"
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 VERIFICATION = "1.2.840.10008.1.1"
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+STUDY_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
 STUDY_ROOT_GET = "1.2.840.10008.5.1.4.1.2.2.3"
 
 ASSOCIATE_RQ, ASSOCIATE_AC, P_DATA, RELEASE_RQ, RELEASE_RP = 1, 2, 4, 5, 6
@@ -32,9 +33,10 @@ RELEASE = struct.pack(">BxI4x", RELEASE_RQ, 4)
 
 AFFECTED_SOP_CLASS, COMMAND_FIELD, MESSAGE_ID, ANSWERED_ID = 0x0002, 0x0100, 0x0110, 0x0120
 PRIORITY, DATA_SET_TYPE, STATUS, AFFECTED_SOP_INSTANCE = 0x0700, 0x0800, 0x0900, 0x1000
+MOVE_DESTINATION, COMPLETED = 0x0600, 0x1021
 UID_ELEMENTS = frozenset({AFFECTED_SOP_CLASS, AFFECTED_SOP_INSTANCE})
 
-C_STORE_RQ, C_STORE_RSP, C_GET_RQ, C_FIND_RQ, C_ECHO_RQ = 0x0001, 0x8001, 0x0010, 0x0020, 0x0030
+C_STORE_RQ, C_STORE_RSP, C_GET_RQ, C_MOVE_RQ, C_FIND_RQ = 0x0001, 0x8001, 0x0010, 0x0021, 0x0020
 NO_DATA_SET, A_DATA_SET = 0x0101, 0x0001
 SUCCESS, PENDING, PENDING_WITH_WARNING = 0x0000, 0xFF00, 0xFF01
 
@@ -99,9 +101,11 @@ class Message:
         return int(value)
 
 
-def associate_rq(endpoint: Endpoint, contexts: Sequence[Context]) -> bytes:
-    """A whole A-ASSOCIATE-RQ PDU."""
+def associate_rq(endpoint: Endpoint, contexts: Sequence[Context], window: int = 1) -> bytes:
+    """A whole A-ASSOCIATE-RQ PDU. ``window``: so many operations at once, PS3.7 §D.3.3.3."""
     user_information = item(0x51, struct.pack(">I", OWN_MAX_PDU)) + item(0x52, IMPLEMENTATION_CLASS.encode())
+    if window > 1:
+        user_information += item(0x53, struct.pack(">HH", window, 1))
     for context in contexts:
         if context.as_scp:
             uid = context.abstract_syntax.encode()
@@ -141,7 +145,7 @@ def command_set(elements: Mapping[int, int | str]) -> bytes:
     encoded = b""
     for element, value in sorted(elements.items()):
         if isinstance(value, str):
-            text = value.encode() + b"\0" * (len(value) % 2)
+            text = value.encode() + (b" " if element == MOVE_DESTINATION else b"\0") * (len(value) % 2)
             encoded += struct.pack("<HHI", 0, element, len(text)) + text
         else:
             encoded += struct.pack("<HHIH", 0, element, 2, value)
@@ -179,14 +183,15 @@ def _fragments(context: int, content: bytes, command_bit: int, size: int) -> Ite
 class Association:
     """One accepted association. Use as a context manager: leaving releases it."""
 
-    def __init__(self, endpoint: Endpoint, contexts: Sequence[Context]) -> None:
+    def __init__(self, endpoint: Endpoint, contexts: Sequence[Context], window: int = 1) -> None:
         raw = socket.create_connection((endpoint.host, endpoint.port), timeout=TIMEOUT_S)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = raw if endpoint.tls is None else endpoint.tls.context().wrap_socket(raw)
         self._received = bytearray()
         self.accepted: dict[int, str] = {}  # context identifier to transfer syntax
         self.max_pdu = 0
-        self.send(associate_rq(endpoint, contexts))
+        self.window = 1
+        self.send(associate_rq(endpoint, contexts, window))
         kind, body = self.read_pdu()
         if kind != ASSOCIATE_AC:
             self.close()
@@ -199,9 +204,18 @@ class Association:
                 (syntax,) = [value for inner, value in items(content[4:]) if inner == 0x40]
                 self.accepted[content[0]] = syntax.decode().rstrip("\0 ")
             elif kind == 0x50:
-                (self.max_pdu,) = (
-                    struct.unpack(">I", value)[0] for inner, value in items(content) if inner == 0x51
-                )
+                said = dict(items(content))
+                (self.max_pdu,) = struct.unpack(">I", said[0x51])
+                self.window = struct.unpack(">HH", said[0x53])[0] if 0x53 in said else 1
+
+    def need_window(self, window: int) -> None:
+        """Pass only where the server agreed to so many operations at once.
+
+        Raises:
+            PeerFailedError: it did not.
+        """
+        if self.window < window:
+            raise PeerFailedError(f"a window of {self.window}, not {window}")
 
     def send(self, encoded: bytes) -> None:
         """Send bytes as they are."""
