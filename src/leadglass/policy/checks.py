@@ -11,8 +11,10 @@ from leadglass.policy.conditions.review_by import ReviewBy
 from leadglass.policy.identify import place
 from leadglass.policy.modalities import MODALITIES
 from leadglass.policy.model import (
+    GROUP_PREFIX,
     OUTGOING_VERBS,
     ZONE_PREFIX,
+    Bound,
     Device,
     Direction,
     Flow,
@@ -92,7 +94,7 @@ def _check_claims(policy: Policy, notes: Notes) -> None:
     pinned: dict[str, str] = {}
     for device in policy.devices.values():
         path: KeyPath = ("devices", device.name)
-        if device.name in policy.groups:
+        if device.name in policy.groups or device.name in policy.device_groups:
             spot = notes.source.key_place(path)
             notes.error(spot, f"{quoted(device.name)} is a device and a group", "rename one of them")
         for title in device.ae:
@@ -160,16 +162,26 @@ def _check_flow(policy: Policy, flow: Flow, today: date, notes: Notes) -> None:
     for verb in sorted(flow.can - OUTGOING_VERBS):
         spot = notes.source.value_place((*path, "can"))
         notes.error(spot, f"the archive itself cannot {verb}", "from the archive, can is echo and store")
-    for name in flow.parties:
-        if name in policy.devices and policy.devices[name].address is None:
+    for name in sorted(_devices_of(policy, flow)):
+        if policy.devices[name].address is None:
             spot = notes.source.value_place((*path, "to"))
             notes.warn(spot, f"{name} has no address to send to", f"add devices.{name}.address")
 
 
 def _zones_of(policy: Policy, flow: Flow) -> set[str]:
     named = {party.removeprefix(ZONE_PREFIX) for party in flow.parties if party.startswith(ZONE_PREFIX)}
-    homes = {policy.devices[party].zone for party in flow.parties if party in policy.devices}
+    homes = {policy.devices[name].zone for name in _devices_of(policy, flow)}
     return (named | homes) & policy.zones.keys()
+
+
+def _devices_of(policy: Policy, flow: Flow) -> set[str]:
+    """The devices that a flow names, alone or in a group."""
+    groups = (
+        policy.device_groups.get(party.removeprefix(GROUP_PREFIX), ())
+        for party in flow.parties
+        if party.startswith(GROUP_PREFIX)
+    )
+    return {party for party in flow.parties if party in policy.devices}.union(*groups)
 
 
 def _check_grant(policy: Policy, grant: Grant, today: date, notes: Notes) -> None:
@@ -182,7 +194,7 @@ def _check_grant(policy: Policy, grant: Grant, today: date, notes: Notes) -> Non
 
 
 def _check_rule(
-    path: KeyPath, keys: Iterable[str], term: tuple[Expires | ReviewBy, ...], today: date, notes: Notes
+    path: KeyPath, keys: Iterable[str], term: tuple[Bound, ...], today: date, notes: Notes
 ) -> None:
     """What flows and grants have in common: somebody is meant, and it is not over."""
     for key in keys:
@@ -190,5 +202,6 @@ def _check_rule(
             spot = notes.source.value_place((*path, key))
             notes.warn(spot, f"{quoted(key)} is empty, so {'.'.join(map(str, path))} permits nothing")
     for bound in term:
-        key = "expires" if isinstance(bound, Expires) else "review_by"
-        _check_date(bound, today, (*path, key), notes)
+        if isinstance(bound, Expires | ReviewBy):
+            key = "expires" if isinstance(bound, Expires) else "review_by"
+            _check_date(bound, today, (*path, key), notes)

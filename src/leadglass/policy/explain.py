@@ -33,6 +33,8 @@ def explain(policy: Policy, question: Question, now: datetime) -> Decision:
         QuestionInvalid: it names somebody or something the policy does not define.
     """
     moment = question.at or now
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=policy.time_zone)
     _check_zone(policy, question)
     action = Action(question.verb, _target(policy, question), _facts(policy, question))
     return evaluate(policy, _caller(policy, question, moment), action, moment)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from leadglass.model.action import Verb
 from leadglass.model.caller import Transport
 from leadglass.policy.memo import Memo
-from leadglass.policy.model import ZONE_PREFIX, Device, Direction, Flow, Grant, Zone
+from leadglass.policy.model import GROUP_PREFIX, ZONE_PREFIX, Device, Direction, Flow, Grant, Zone
 from leadglass.policy.policy import Lookup, Range
 from leadglass.policy.rule import Rule, rule_of_flow, rule_of_grant
 
@@ -16,12 +16,16 @@ from leadglass.policy.rule import Rule, rule_of_flow, rule_of_grant
 def build_lookup(
     zones: Mapping[str, Zone],
     devices: Mapping[str, Device],
+    device_groups: Mapping[str, frozenset[str]],
     flows: Mapping[str, Flow],
     grants: Mapping[str, Grant],
 ) -> Lookup:
     """The lookup of these tables. Names they do not define are passed over (the checks report them)."""
     everywhere = _ranges(zones.values())
-    by_device = {device.name: _flows_of(device, flows.values()) for device in devices.values()}
+    by_device = {
+        device.name: _flows_of(_names_of(device, device_groups), flows.values())
+        for device in devices.values()
+    }
     return Lookup(
         ranges=MappingProxyType(
             {
@@ -59,9 +63,14 @@ def _ranges(zones: Iterable[Zone]) -> list[Range]:
     return sorted(ranges, key=lambda item: item.mask.bit_count(), reverse=True)
 
 
-def _flows_of(device: Device, flows: Iterable[Flow]) -> list[Flow]:
-    """The flows that name the device or its zone, by name."""
-    names = {device.name, ZONE_PREFIX + device.zone}
+def _names_of(device: Device, groups: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Every word that means the device: its own name, its zone's, and its groups'."""
+    member_of = (GROUP_PREFIX + name for name, members in groups.items() if device.name in members)
+    return frozenset((device.name, ZONE_PREFIX + device.zone, *member_of))
+
+
+def _flows_of(names: frozenset[str], flows: Iterable[Flow]) -> list[Flow]:
+    """The flows that mean a device of these names, by name."""
     return sorted((flow for flow in flows if names & set(flow.parties)), key=lambda flow: flow.name)
 
 

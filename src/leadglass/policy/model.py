@@ -10,11 +10,13 @@ from leadglass.model.action import Verb
 from leadglass.model.caller import Transport
 from leadglass.model.names import AETitle
 from leadglass.policy.conditions.expires import Expires
+from leadglass.policy.conditions.hours import Hours
 from leadglass.policy.conditions.label import Label
 from leadglass.policy.conditions.modality import Modality
 from leadglass.policy.conditions.need import NeedMfa
 from leadglass.policy.conditions.per_hour import PerHour
 from leadglass.policy.conditions.review_by import ReviewBy
+from leadglass.policy.conditions.weekdays import Weekdays
 from leadglass.policy.network import Address, Network, is_public
 from leadglass.sitefile import Place, SocketAddress
 
@@ -22,7 +24,11 @@ VERSION = 1
 ANY = "any"
 INTERNET = "internet"
 ZONE_PREFIX = "zone:"
+GROUP_PREFIX = "group:"
 REMOTE = "remote"
+Bound = Expires | ReviewBy | Hours | Weekdays
+"""What bounds a rule in time."""
+
 OUTGOING_VERBS = frozenset({Verb.ECHO, Verb.STORE})  # what the archive itself does to others
 
 
@@ -91,8 +97,9 @@ class Direction(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A rule for machines. ``parties`` are the far side: device names and ``zone:`` names.
+    """A rule for machines.
 
+    ``parties`` are the far side: names of devices, and ``zone:`` and ``group:`` names.
     ``term`` bounds the rule in time, ``only`` its objects, ``budget`` its rate.
     """
 
@@ -101,7 +108,7 @@ class Flow:
     parties: tuple[str, ...]
     can: frozenset[Verb]
     only: tuple[Label | Modality, ...] = ()
-    term: tuple[Expires | ReviewBy, ...] = ()
+    term: tuple[Bound, ...] = ()
     budget: PerHour | None = None
     note: str = ""
 
@@ -115,7 +122,7 @@ class Grant:
     zones: frozenset[str]
     can: frozenset[Verb]
     need: tuple[NeedMfa, ...] = ()
-    term: tuple[Expires | ReviewBy, ...] = ()
+    term: tuple[Bound, ...] = ()
     note: str = ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
 
 from leadglass.model.action import Verb
 from leadglass.model.caller import Peer, Transport
@@ -47,12 +48,17 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Who may do what. Made by ``load_policy``; whatever it does not say is denied."""
+    """Who may do what. Made by ``load_policy``; whatever it does not say is denied.
+
+    ``groups`` are those of people, with their claims; ``device_groups`` those of devices, with their names.
+    """
 
     zones: Mapping[str, Zone]
     devices: Mapping[str, Device]
     groups: Mapping[str, frozenset[str]]
+    device_groups: Mapping[str, frozenset[str]]
     flows: Mapping[str, Flow]
     grants: Mapping[str, Grant]
     tests: tuple[PolicyTest, ...]
+    time_zone: ZoneInfo
     lookup: Lookup

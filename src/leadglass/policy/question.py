@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from leadglass.model.action import ARCHIVE, Verb
 from leadglass.model.caller import Transport
@@ -44,7 +44,7 @@ class Question:
 def parse_question(text: str) -> Question:
     """Read ``SUBJECT VERB [TARGET] [KEY=VALUE ...] [mfa]``; without a target, the archive.
 
-    A time without zone is UTC. ``label=`` may stand more than once.
+    A time without zone is the policy's own. ``label=`` may stand more than once.
 
     Raises:
         QuestionInvalid: not understood.
@@ -102,7 +102,7 @@ def _moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise QuestionInvalid(f"at={quoted(text)} is no time; write at=2026-12-24T23:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment
 
 
 def _ip(text: str) -> str:

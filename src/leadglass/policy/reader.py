@@ -8,7 +8,8 @@ from leadglass.policy.lookup import build_lookup
 from leadglass.policy.model import VERSION
 from leadglass.policy.policy import Policy
 from leadglass.policy.reading.devices import read_device
-from leadglass.policy.reading.rules import read_flow, read_grant, read_group, read_tests
+from leadglass.policy.reading.rules import Names, read_flow, read_grant, read_group, read_tests
+from leadglass.policy.reading.times import read_time_zone
 from leadglass.policy.reading.zones import read_zone
 from leadglass.sitefile import quoted
 from leadglass.sitefile.places import KeyPath
@@ -26,25 +27,26 @@ def read_policy(notes: Notes) -> Policy:
     zone_tables, device_tables, group_table = root.table("zones"), root.table("devices"), root.table("groups")
     zones = {name: read_zone(name, table) for name, table in zone_tables.tables()}
     devices = {name: read_device(name, table) for name, table in device_tables.tables()}
-    groups = {name: read_group(name, group_table) for name in group_table.names()}
-    flows = {
-        name: read_flow(name, table, zone_tables.keys(), device_tables.keys())
-        for name, table in root.table("flows").tables()
-    }
-    grants = {
-        name: read_grant(name, table, zone_tables.keys(), group_table.keys())
-        for name, table in root.table("grants").tables()
-    }
+    groups = {name: read_group(name, group_table, device_tables.keys()) for name in group_table.names()}
+    people = {name: group.claims for name, group in groups.items() if not group.devices}
+    device_groups = {name: group.devices for name, group in groups.items() if group.devices}
+    names = Names(
+        zone_tables.keys(), device_tables.keys(), tuple(people), tuple(device_groups), read_time_zone(root)
+    )
+    flows = {name: read_flow(name, table, names) for name, table in root.table("flows").tables()}
+    grants = {name: read_grant(name, table, names) for name, table in root.table("grants").tables()}
     tests = read_tests(root.table("tests"))
     root.refuse_others()
     return Policy(
         zones=MappingProxyType(zones),
         devices=MappingProxyType(devices),
-        groups=MappingProxyType(groups),
+        groups=MappingProxyType(people),
+        device_groups=MappingProxyType(device_groups),
         flows=MappingProxyType(flows),
         grants=MappingProxyType(grants),
         tests=tests,
-        lookup=build_lookup(zones, devices, flows, grants),
+        time_zone=names.time_zone,
+        lookup=build_lookup(zones, devices, device_groups, flows, grants),
     )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from leadglass.model.decision import Decision
 from leadglass.policy.explain import explain
 from leadglass.policy.model import Expectation, PolicyTest
+from leadglass.policy.moments import moments
 from leadglass.policy.policy import Policy
 from leadglass.policy.question import QuestionInvalid, parse_question
 from leadglass.sitefile import Place, quoted
@@ -49,9 +50,11 @@ def _wants_in(test: FailedTest) -> bool:
 
 def _run(policy: Policy, test: PolicyTest, now: datetime) -> FailedTest | None:
     try:
-        decision = explain(policy, parse_question(test.text), now)
+        question = parse_question(test.text)
+        decisions = [explain(policy, question, moment) for moment in moments(policy, now)]
     except QuestionInvalid as error:
         return FailedTest(test.text, test.expects, test.place, None, str(error))
+    decision = next((each for each in decisions if each.allowed), decisions[0])
     if decision.allowed is (test.expects is Expectation.ALLOW):
         return None
     return FailedTest(test.text, test.expects, test.place, decision, _why(decision))

@@ -45,6 +45,13 @@ def test_mistyped_key_is_named_with_file_line_column_and_nearest_word() -> None:
     ]
 
 
+def test_unknown_time_zone_is_named_with_the_nearest() -> None:
+    text = HEAD.replace("[zones]", 'time_zone = "Europe/Berlim"\n[zones]', 1)
+    assert findings(text) == [
+        '2:13: error: unknown time zone "Europe/Berlim"; did you mean "Europe/Berlin"?',
+    ]
+
+
 def test_text_that_is_not_toml_is_refused_with_its_place() -> None:
     assert findings("version = \n") == ["1:11: error: not TOML: invalid value"]
 
@@ -160,7 +167,10 @@ def test_missing_version_is_an_error() -> None:
         ),
         ('[devices.g]\nzone = "m"\nae = ["D"]\n[groups]\ng = []', '7:10: error: "g" is a device and a group'),
         # groups
-        ('[groups]\ng = ["radiologist"]', '8:6: error: "radiologist" is not a claim; write "role:NAME"'),
+        (
+            '[groups]\ng = ["radiologist"]',
+            '8:6: error: "radiologist" is neither a claim nor a device; write "role:NAME"',
+        ),
         ("[groups]\nsite = []", '8:1: error: "site" is a word of the language'),
         # flows
         ('[flows.f]\nto = "archive"\ncan = ["echo"]', '7:8: error: flows.f has no "from"'),
@@ -241,6 +251,32 @@ def test_missing_version_is_an_error() -> None:
         (
             FLOW + "review_by = 2026-11-22",
             "11:13: warning: f must be reviewed in 0 days",
+        ),
+        (FLOW + 'hours = "7-19"', '11:9: error: "7-19" is no span of hours; write "07:00-19:00"'),
+        (FLOW + 'hours = ["07:00-19:00", "24:00-06:00"]', '11:25: error: "24:00-06:00" is no span of hours'),
+        (FLOW + 'hours = "07:00-24:01"', '11:9: error: "07:00-24:01" is no span of hours'),
+        (FLOW + 'hours = "07:00-07:00"', '11:9: error: "07:00-07:00" is no span of hours'),
+        (FLOW + 'weekdays = ["mon", "Tue"]', '11:20: error: "Tue" is no weekday; write "mon-fri"'),
+        (FLOW + 'weekdays = "mon-fry"', '11:12: error: "mon-fry" is no weekday'),
+        (FLOW + "hours = 7", '11:9: error: "hours" must be a list of strings'),
+        (
+            FLOW.replace('["zone:m"]', '"group:scanner"') + '[groups]\nscanners = "device:d"\n' + DEVICE,
+            '8:8: error: "from" names unknown "group:scanner"; did you mean "group:scanners"?',
+        ),
+        (DEVICE + '[groups]\ng = ["device:e"]', '11:6: error: no device is named "e"; known: d'),
+        (
+            DEVICE + '[groups]\ng = ["device:d", "role:r"]',
+            '11:1: error: "g" holds people and devices; make two groups of it',
+        ),
+        (DEVICE + '[groups]\nd = ["device:d"]', '7:10: error: "d" is a device and a group'),
+        (
+            DEVICE
+            + '[groups]\ng = ["device:d"]\n[flows.f]\nfrom = ["archive"]\nto = "group:g"\ncan = ["store"]',
+            "14:6: warning: d has no address to send to",
+        ),
+        (
+            OUTSIDE.replace('["d"]', '["group:g"]') + '[groups]\ng = ["device:d"]\n',
+            "10:8: error: flow f joins the archive to out, outside, and has no expires",
         ),
         ('[flows."a b"]\nfrom = []', '7:8: error: bad name "a b"'),
         # grants

@@ -3,11 +3,20 @@ from __future__ import annotations
 import pytest
 
 from leadglass.policy.condition import Case
-from leadglass.policy.conditions import expires, label, modality, need, per_hour, review_by
+from leadglass.policy.conditions import (
+    expires,
+    hours,
+    label,
+    modality,
+    need,
+    per_hour,
+    review_by,
+    weekdays,
+)
 
 CASES = [
     case
-    for condition in (expires, label, modality, need, per_hour, review_by)
+    for condition in (expires, hours, label, modality, need, per_hour, review_by, weekdays)
     for case in condition.TRUTH_TABLE
 ]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from leadglass.model.action import ARCHIVE, MACHINE_VERBS, PERSON_VERBS
 from leadglass.policy.conditions.label import Label
@@ -12,6 +14,7 @@ from leadglass.policy.conditions.need import NeedMfa
 from leadglass.policy.conditions.per_hour import PerHour
 from leadglass.policy.model import (
     ANY,
+    GROUP_PREFIX,
     ZONE_PREFIX,
     Direction,
     Expectation,
@@ -19,42 +22,73 @@ from leadglass.policy.model import (
     Grant,
     PolicyTest,
 )
+from leadglass.policy.reading.times import read_term
 from leadglass.policy.reading.words import (
     dotted,
     is_label,
     is_modality,
     read_references,
-    read_term,
     read_verbs,
     refuse_reserved,
 )
-from leadglass.sitefile import quoted
+from leadglass.sitefile import quoted, suggest
 from leadglass.sitefile.table import Table
 
 MAX_PER_HOUR = 10_000_000
 
 _CLAIM = re.compile(r"(role|oidc):[!-)+-~]{1,128}")  # printable, without space and without *
+_DEVICE = "device:"
 _LABEL, _MODALITY = "label:", "modality:"
 
 
-def read_group(name: str, table: Table) -> frozenset[str]:
-    """``name = ["role:radiologist", "oidc:radiologists"]``; ``table`` is ``[groups]``."""
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What rules may name, as the tables above them define it."""
+
+    zones: Collection[str]
+    devices: Collection[str]
+    people: Collection[str]
+    device_groups: Collection[str]
+    time_zone: ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Who is in it: people by their claims, or devices by their names. Never both."""
+
+    claims: frozenset[str] = frozenset()
+    devices: frozenset[str] = frozenset()
+
+
+def read_group(name: str, table: Table, devices: Collection[str]) -> Group:
+    """``name = ["role:radiologist", "oidc:readers"]`` or ``["device:us1"]``; ``table`` is ``[groups]``."""
     refuse_reserved(name, table.notes, table.key_place(name))
-    claims = []
+    claims, members = set(), set()
     for number, word in enumerate(table.words(name) or ()):
+        place = table.place_of(name, number)
+        device = word.removeprefix(_DEVICE)
         if _CLAIM.fullmatch(word):
-            claims.append(word)
+            claims.add(word)
+        elif word.startswith(_DEVICE) and device in devices:
+            members.add(device)
+        elif word.startswith(_DEVICE) and "*" not in word:
+            table.notes.error(place, f"no device is named {quoted(device)}", suggest(device, devices))
         elif "*" not in word:
-            hint = 'write "role:NAME" for a local role, "oidc:NAME" for a claim'
-            table.notes.error(table.place_of(name, number), f"{quoted(word)} is not a claim", hint)
-    return frozenset(claims)
+            hint = 'write "role:NAME" for a local role, "oidc:NAME" for a claim, "device:NAME" for a device'
+            table.notes.error(place, f"{quoted(word)} is neither a claim nor a device", hint)
+    if claims and members:
+        hint = "make two groups of it"
+        table.notes.error(table.key_place(name), f"{quoted(name)} holds people and devices", hint)
+    return Group(frozenset(claims), frozenset(members))
 
 
-def read_flow(name: str, table: Table, zones: Collection[str], devices: Collection[str]) -> Flow:
+def read_flow(name: str, table: Table, names: Names) -> Flow:
     """One flow; what is wrong in it is noted and left out."""
-    table.require("from", 'name devices, "zone:NAME" or "archive"; an empty list is nobody')
-    table.require("to", 'name "archive", or devices and "zone:NAME"')
-    known = (ARCHIVE, *devices, *(ZONE_PREFIX + zone for zone in zones))
+    table.require("from", 'name devices, "zone:NAME", "group:NAME" or "archive"; an empty list is nobody')
+    table.require("to", 'name "archive", or devices, "zone:NAME" and "group:NAME"')
+    zones = (ZONE_PREFIX + zone for zone in names.zones)
+    groups = (GROUP_PREFIX + group for group in names.device_groups)
+    known = (ARCHIVE, *names.devices, *zones, *groups)
     sources = read_references(table, "from", known)
     targets = read_references(table, "to", known)
     direction, parties = _direction(table, sources, targets)
@@ -64,7 +98,7 @@ def read_flow(name: str, table: Table, zones: Collection[str], devices: Collecti
         parties=parties,
         can=read_verbs(table, MACHINE_VERBS),
         only=_only(table),
-        term=read_term(table),
+        term=read_term(table, names.time_zone),
         budget=_budget(table),
         note=table.text("note") or "",
     )
@@ -117,7 +151,7 @@ def _budget(table: Table) -> PerHour | None:
     return None if per_hour is None else PerHour(f"{dotted(table)}.per_hour", per_hour)
 
 
-def read_grant(name: str, table: Table, zones: Collection[str], groups: Collection[str]) -> Grant:
+def read_grant(name: str, table: Table, names: Names) -> Grant:
     """One grant; what is wrong in it is noted and left out."""
     table.require("who", "name groups; an empty list is nobody")
     table.require("from", "name zones; an empty list is nowhere")
@@ -132,11 +166,11 @@ def read_grant(name: str, table: Table, zones: Collection[str], groups: Collecti
     )
     grant = Grant(
         name=name,
-        groups=frozenset(read_references(table, "who", groups)),
-        zones=frozenset(read_references(table, "from", zones)),
+        groups=frozenset(read_references(table, "who", names.people)),
+        zones=frozenset(read_references(table, "from", names.zones)),
         can=read_verbs(table, PERSON_VERBS),
         need=need,
-        term=read_term(table),
+        term=read_term(table, names.time_zone),
         note=table.text("note") or "",
     )
     table.refuse_others()

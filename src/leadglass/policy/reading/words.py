@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable
 
 from leadglass.model.action import Verb
-from leadglass.policy.conditions.expires import Expires
-from leadglass.policy.conditions.review_by import ReviewBy
 from leadglass.sitefile import Place, quoted, suggest
 from leadglass.sitefile.table import Notes, Table
 
@@ -31,18 +29,6 @@ def read_verbs(table: Table, known: Iterable[Verb]) -> frozenset[Verb]:
     return frozenset(
         Verb(word) for number, word in enumerate(words) if table.one_of("can", word, allowed, number)
     )
-
-
-def read_term(table: Table) -> tuple[Expires | ReviewBy, ...]:
-    """``expires`` and ``review_by`` of a rule."""
-    where = dotted(table)
-    expires, review_by = table.day("expires"), table.day("review_by")
-    term: tuple[Expires | ReviewBy, ...] = ()
-    if expires is not None:
-        term += (Expires(f"{where}.expires", expires),)
-    if review_by is not None:
-        term += (ReviewBy(f"{where}.review_by", review_by),)
-    return term
 
 
 def read_references(table: Table, key: str, defined: Iterable[str]) -> tuple[str, ...]:
