@@ -24,6 +24,7 @@ from leadglass.audit.verify import VerifyResult, verify
 from leadglass.index.engine import reading
 from leadglass.index.index import Index
 from leadglass.index.inventory import Held
+from leadglass.index.naming import StudyNames, study_names
 from leadglass.index.places import Places
 from leadglass.model.errors import IntegrityBroken, KeyUnavailable, LeadglassError, LocalError, OutOfResources
 from leadglass.model.instance import StoredInstance
@@ -52,7 +53,8 @@ Progress = Callable[[Stage, int, int | None], None]
 class Damage:
     """One thing that is wrong. ``instance`` and ``study`` where an object is hit.
 
-    ``series`` and ``received_from`` where the index holds it: its sender may have another copy.
+    ``series`` and ``received_from`` where the index holds it: its sender may have another copy. Of a
+    ``quarantined`` object the study need not be its patient's.
     """
 
     what: str
@@ -60,6 +62,7 @@ class Damage:
     instance: str = ""
     series: str = ""
     received_from: str = ""
+    quarantined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,15 @@ class Checker:
             self._check_segments(permit, report, progress)
         return report
 
+    def names(self, permit: Permit, report: CheckReport) -> dict[str, StudyNames]:
+        """What people call the studies that are hit. PHI, for the administrator's eyes.
+
+        Raises:
+            NotPermitted: the permit is not for checking.
+            LocalError: the index cannot be read.
+        """
+        return study_names(self._engine, permit, (each.study for each in report.damages if each.study))
+
     def _recorded(self, report: CheckReport, progress: Progress) -> dict[Uid, Uid] | None:
         """Verify the audit trail; the instances that it says were stored, each with its study.
 
@@ -201,8 +213,10 @@ class Checker:
         if held.binned:
             report.damaged_in_bin += 1
             return
-        report.add(Damage(what, stored.study, stored.sop_instance, stored.series, held.received_from))
-        if held.quarantined is None and not unavailable:
+        quarantined = held.quarantined is not None
+        where = (stored.study, stored.sop_instance, stored.series, held.received_from, quarantined)
+        report.add(Damage(what, *where))
+        if not quarantined and not unavailable:
             report.repairable.append(Broken(stored.sop_instance, what))
 
     def _read(self, permit: Permit, held: Held) -> str:
@@ -285,3 +299,6 @@ def _is_unknown(record: ScannedRecord | TornTail, offsets: set[int]) -> bool:
             return record.location.offset not in offsets and not record.is_erased
         case TornTail():
             return True
+
+
+__all__ = ["Broken", "CheckReport", "Checker", "Damage", "Stage", "StudyNames"]

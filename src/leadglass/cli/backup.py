@@ -18,8 +18,7 @@ from leadglass.admin.desk import record
 from leadglass.admin.restore import OpenSnapshot, Restored, open_snapshot, read_through, restore_site
 from leadglass.admin.snapshots import BackupFolder
 from leadglass.app import Home, local_site
-from leadglass.archive.check import CheckReport
-from leadglass.cli.archive import checked, say_damages
+from leadglass.cli.damages import Checked, checked
 from leadglass.cli.files import home_of
 from leadglass.cli.output import (
     Exit,
@@ -110,10 +109,10 @@ def restore(
         return
     with _bars(0) as bars:
         restored = restore_site(opened, found.copies, home.directory, bars.reached)
-    report = _check(home, restored)
-    _print(restored, report, as_json=as_json)
+    compared = _check(home, restored)
+    _print(restored, compared, as_json=as_json)
     say(f"restored to {home.directory}; serve it only where the site it is a copy of is not served any more")
-    if restored.problem_count or not report.sound:
+    if restored.problem_count or not compared.report.sound:
         leave(Exit.INTEGRITY_BROKEN)
 
 
@@ -142,7 +141,7 @@ def _dry_run(found: BackupFolder, opened: OpenSnapshot, *, as_json: bool) -> Non
         leave(Exit.INTEGRITY_BROKEN)
 
 
-def _check(home: Home, restored: Restored) -> CheckReport:
+def _check(home: Home, restored: Restored) -> Checked:
     """Compare everything that was brought back, as ``check`` does; the trail says where it came from."""
     with local_site(home) as site:
         permit = site.permit(Verb.MANAGE)
@@ -152,9 +151,9 @@ def _check(home: Home, restored: Restored) -> CheckReport:
         return checked(site)
 
 
-def _print(restored: Restored, report: CheckReport | None, *, as_json: bool) -> None:
+def _print(restored: Restored, found: Checked | None, *, as_json: bool) -> None:
     if as_json:
-        print_json({**asdict(restored), "check": None if report is None else asdict(report)})
+        print_json({**asdict(restored), "check": None if found is None else found.as_json()})
     else:
         fields = {
             "snapshot": restored.snapshot,
@@ -162,13 +161,14 @@ def _print(restored: Restored, report: CheckReport | None, *, as_json: bool) -> 
             "bytes": str(restored.size_bytes),
             "problems": str(restored.problem_count),
         }
-        if report is not None:
+        if found is not None:
+            report = found.report
             fields |= {"objects": str(report.objects), "damages": str(report.damage_count)}
         print_fields(fields)
     for problem in restored.problems:
         say(f"damaged in the backup: {problem}")
-    if report is not None:
-        say_damages(report)
+    if found is not None:
+        found.say_damages()
 
 
 class _Bars:
