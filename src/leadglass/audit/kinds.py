@@ -162,6 +162,7 @@ _ALL: Final = (
     ),
     _configured("backup.made", "a snapshot of the site was added to a backup"),
     _configured("site.restored", "the site was restored from a backup"),
+    _ran("index.recounted", EventType.SOFTWARE_CONFIGURATION, "counters in the index were off, and mended"),
     _ran("check.finished", EventType.SOFTWARE_CONFIGURATION, "segments, index and audit were compared"),
 )
 

@@ -15,7 +15,8 @@ from leadglass.model.names import Uid
 from leadglass.use_cases import repaired
 
 RepairOption = Annotated[
-    bool, typer.Option("--repair", help="Set damaged objects aside, so that they can be sent again.")
+    bool,
+    typer.Option("--repair", help="Set damaged objects aside, so that they can be sent again; count anew."),
 ]
 
 
@@ -30,16 +31,16 @@ def check(
     """
     with local_site(home_of(context)) as site:
         found = checked(site)
-        aside = repaired(site, found.report) if repair and found.report.repairable else []
-    _print(found, aside, as_json=as_json)
+        aside, recounted = repaired(site, found.report) if repair else ([], 0)
+    _print(found, aside, recounted, as_json=as_json)
     if not found.report.sound:
         leave(Exit.INTEGRITY_BROKEN)
 
 
-def _print(found: Checked, aside: Sequence[Uid], *, as_json: bool) -> None:
+def _print(found: Checked, aside: Sequence[Uid], recounted: int, *, as_json: bool) -> None:
     report = found.report
     if as_json:
-        print_json({**found.as_json(), "set_aside": aside})
+        print_json({**found.as_json(), "set_aside": aside, "recounted": recounted})
         return
     print_fields(
         {
@@ -56,4 +57,6 @@ def _print(found: Checked, aside: Sequence[Uid], *, as_json: bool) -> None:
     found.say_damages()
     for instance in aside:
         say(f"set aside: instance {instance}: have its sender send it again; the damaged one is in the bin")
+    if recounted:
+        say(f"recounted: {recounted} rows of the index")
     say("sound" if report.sound else f"{report.damage_count} damages found")
