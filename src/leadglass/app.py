@@ -13,6 +13,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Engine
 
+from leadglass.admin.occupancy import using
 from leadglass.archive.committer import Committer
 from leadglass.archive.ingest import Ingest, IngestLimits
 from leadglass.archive.jobs import Deliver, Done, StoreResult
@@ -190,11 +191,13 @@ def open_site(home: Home, policy: Policy, deliver: Deliver) -> Iterator[Site]:
 
     Raises:
         ConfigurationInvalid, KeyUnavailable
+        SiteInUse: a restore puts it in place just now.
     """
     clock = SystemClock()
     settings = read_site_settings(home)
     keys = FileKeyProvider(home.keys)
     with ExitStack() as closing:
+        closing.enter_context(using(home.directory))
         engine = open_engine(str(home.index), read_secret(home.keys / "index.key"))
         closing.callback(engine.dispose)
         migrate(engine)

@@ -121,19 +121,41 @@ class BackupFolder:
         """Keep other backups out; what one that was broken off has left is cleared away.
 
         Raises:
-            ConfigurationInvalid: another backup to this folder runs.
+            ConfigurationInvalid: another backup to this folder runs, or somebody reads it.
         """
         descriptor = os.open(self._path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, SECRET_MODE)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ConfigurationInvalid(f"another backup to {self._path} is under way") from None
+            self._lock(descriptor, fcntl.LOCK_EX)
             for draft in (self._path / SNAPSHOTS).glob(f"*{_DRAFT}"):
                 shutil.rmtree(draft)
             yield
         finally:
             os.close(descriptor)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep backups out, which remove what no snapshot uses; others may read too.
+
+        Raises:
+            ConfigurationInvalid: a backup to this folder runs.
+        """
+        try:
+            descriptor = os.open(self._path / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # it was copied here without it, or none was ever begun
+            yield
+            return
+        try:
+            self._lock(descriptor, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _lock(self, descriptor: int, how: int) -> None:
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            what = f"another backup to {self._path}, or a restore from it, is under way"
+            raise ConfigurationInvalid(what) from None
 
     def abouts(self) -> list[About]:
         """All snapshots, oldest first.

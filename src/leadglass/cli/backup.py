@@ -107,7 +107,7 @@ def restore(
     if home is None:
         _dry_run(found, opened, as_json=as_json)
         return
-    with _bars(0) as bars:
+    with found.reading(), _bars(0) as bars:
         restored = restore_site(opened, found.copies, home.directory, bars.reached)
     compared = _check(home, restored)
     _print(restored, compared, as_json=as_json)
@@ -131,7 +131,7 @@ def _list(found: BackupFolder, *, as_json: bool) -> None:
 
 
 def _dry_run(found: BackupFolder, opened: OpenSnapshot, *, as_json: bool) -> None:
-    with _bars(0) as bars:
+    with found.reading(), _bars(0) as bars:
         restored = read_through(opened, found.copies, bars.reached)
     _print(restored, None, as_json=as_json)
     say(
