@@ -90,12 +90,9 @@ def open_snapshot(backup: BackupFolder, name: str, passphrase: bytes) -> OpenSna
         KeyUnavailable: the passphrase is wrong, or the bundle was changed.
         IntegrityBroken: a file of the snapshot is not what it was.
     """
-    files = open_bundle(read_file(backup.file(name, BUNDLE), MAX_BUNDLE_BYTES), passphrase)
-    digests = msgspec.json.decode(files.pop(DIGESTS, b"{}"), type=dict[str, str])
+    files, digests = open_files(backup, name, passphrase)
     for each in DIGESTED:
-        path = backup.file(name, each)
-        if _sha256(path) != digests.get(each):
-            raise IntegrityBroken(f"{path} is not what the backup wrote: try an earlier snapshot")
+        require_as_written(backup.file(name, each), digests.get(each, ""))
     wrong = [path for path in files if not is_site_file(path)]
     if wrong:
         raise ConfigurationInvalid(f"the snapshot holds {wrong[0]!r}, which is no file of a site")
@@ -106,6 +103,30 @@ def open_snapshot(backup: BackupFolder, name: str, passphrase: bytes) -> OpenSna
         backup.file(name, INDEX),
         backup.file(name, CHECKPOINTS).read_bytes(),
     )
+
+
+def open_files(
+    backup: BackupFolder, name: str, passphrase: bytes
+) -> tuple[Mapping[str, bytes], Mapping[str, str]]:
+    """What a snapshot's bundle holds: the site's small files, and the digests of the snapshot's own.
+
+    Raises:
+        NotFound, KeyUnavailable: as ``open_snapshot``.
+        ConfigurationInvalid: it is missing, or no bundle.
+    """
+    files = open_bundle(read_file(backup.file(name, BUNDLE), MAX_BUNDLE_BYTES), passphrase)
+    digests = msgspec.json.decode(files.pop(DIGESTS, b"{}"), type=dict[str, str])
+    return files, digests
+
+
+def require_as_written(path: Path, sha256: str) -> None:
+    """Let pass only a file with this digest.
+
+    Raises:
+        IntegrityBroken: it has another, or cannot be read.
+    """
+    if _sha256(path) != sha256:
+        raise IntegrityBroken(f"{path} is not what the backup wrote: try an earlier snapshot")
 
 
 def read_through(snapshot: OpenSnapshot, copies: SegmentCopies, progress: Progress) -> Restored:

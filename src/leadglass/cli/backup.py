@@ -17,7 +17,8 @@ from leadglass.admin.backup import BackupRequest, make_backup
 from leadglass.admin.desk import record
 from leadglass.admin.restore import OpenSnapshot, Restored, open_snapshot, read_through, restore_site
 from leadglass.admin.snapshots import BackupFolder
-from leadglass.app import Home, local_site
+from leadglass.admin.verification import Verified, verify_backup
+from leadglass.app import Home, local_site, permit_without_site
 from leadglass.cli.damages import Checked, checked
 from leadglass.cli.files import home_of
 from leadglass.cli.output import (
@@ -33,6 +34,7 @@ from leadglass.cli.output import (
 from leadglass.cli.passphrases import PassphraseFile, known_passphrase, new_passphrase
 from leadglass.model.action import SITE, Verb
 from leadglass.model.event import Outcome
+from leadglass.model.permit import Permit
 from leadglass.use_cases import backup_rooms
 
 MIB = 1 << 20
@@ -51,10 +53,23 @@ def backup(
     mib_per_s: Annotated[
         int, typer.Option("--mib-per-s", min=0, help="Copy no faster; 0 is as fast as can be.")
     ] = 0,
+    verify: Annotated[  # noqa: FBT002  a flag of the command line
+        bool,
+        typer.Option("--verify", help="Add nothing: read and compare all that is there. Needs no site."),
+    ] = False,
     passphrase_file: PassphraseFile = None,
-    as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
+    as_json: JsonOption = False,  # noqa: FBT002  the same
 ) -> None:
-    """Add a snapshot of all to a backup, while the archive serves. Exit 6 if a segment cannot be read."""
+    """Add a snapshot of all to a backup, while the archive serves. Exit 6 if a segment cannot be read.
+
+    With --verify: exit 5 if anything is damaged, 6 if a snapshot could not be compared in full.
+    """
+    if verify:
+        if keep:
+            say("error: --keep removes snapshots, and --verify changes nothing: give one of them")
+            leave(Exit.USAGE)
+        _verify(context, BackupFolder.open(folder), passphrase_file, mib_per_s, as_json=as_json)
+        return
     home = home_of(context)
     with local_site(home) as site:
         permit = site.permit(Verb.BACKUP)
@@ -83,9 +98,61 @@ def backup(
         print_fields(fields)
     for problem in made.problems:
         say(f"not as it is now: {problem}")
-    say("prove it now and then: 'leadglass restore --dry-run'; the passphrase is in no file of the backup")
+    say("prove it now and then: 'leadglass backup --verify'; the passphrase is in no file of the backup")
     if made.problem_count:
         leave(Exit.PARTLY_DONE)
+
+
+def _verify(
+    context: typer.Context,
+    backup_folder: BackupFolder,
+    passphrase_file: Path | None,
+    mib_per_s: int,
+    *,
+    as_json: bool,
+) -> None:
+    passphrase = known_passphrase(passphrase_file)
+
+    def verified(permit: Permit) -> Verified:
+        with _bars(mib_per_s) as bars:
+            return verify_backup(permit, backup_folder, passphrase, bars)
+
+    if context.find_root().obj is None:
+        result = verified(permit_without_site(Verb.BACKUP))
+    else:
+        with local_site(home_of(context)) as site:
+            permit = site.permit(Verb.BACKUP)
+            result = verified(permit)
+            outcome = Outcome.ALERT if result.problem_count else Outcome.DONE
+            reason = (
+                f"{result.snapshots} snapshots, {result.objects} objects, {result.problem_count} problems"
+            )
+            record(site.gate, permit, "backup.verified", SITE, reason, outcome)
+    _print_verified(result, as_json=as_json)
+    if result.problem_count:
+        leave(Exit.INTEGRITY_BROKEN)
+    if result.not_compared:
+        leave(Exit.PARTLY_DONE)
+
+
+def _print_verified(result: Verified, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(result))
+    else:
+        print_fields(
+            {
+                "snapshots": str(result.snapshots),
+                "segments": str(result.segments),
+                "bytes": str(result.size_bytes),
+                "objects": str(result.objects),
+                "problems": str(result.problem_count),
+            }
+        )
+    for problem in result.problems:
+        say(f"damaged in the backup: {problem}")
+    for name in result.not_compared:
+        say(f"snapshot {name} is of an older Leadglass: 'leadglass restore' compares its objects")
+    say(f"{result.problem_count} problems found" if result.problem_count else "all that was read is sound")
 
 
 def restore(
