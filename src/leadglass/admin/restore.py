@@ -191,6 +191,8 @@ def _build(draft: Path, snapshot: OpenSnapshot, copies: SegmentCopies, progress:
 def _begin(draft: Path, snapshot: OpenSnapshot) -> None:
     """One that was begun for the same snapshot keeps its segments and nothing else."""
     begun = _Restoring(snapshot.name)
+    for half_written in draft.glob(f".{_STATE}.*.new"):  # of one that was killed at its first step
+        half_written.unlink()
     if any(draft.iterdir()) and _begun(draft) != begun:
         raise ConfigurationInvalid(f"{draft} is of a restore of another snapshot: remove it first")
     for name in (KEYS, SETTINGS, POLICY, SITE_INDEX, SITE_CHECKPOINTS):

@@ -249,6 +249,21 @@ def test_one_that_was_broken_off_keeps_nobody_out(
         restore_site(opened, found.copies, again, broken_off)
 
 
+def test_one_that_was_killed_at_its_first_step_is_begun_again(
+    leadglass: Leadglass, folder: Path, passphrase: Path, tmp_path: Path
+) -> None:
+    draft = tmp_path / ".again.restoring"
+    draft.mkdir()
+    (draft / ".restoring.json.4711.new").write_bytes(b'{"snap')
+    restoring = ("restore", folder, "--passphrase-file", passphrase)
+    assert leadglass("--home", tmp_path / "again", *restoring).code == Exit.OK
+    draft.mkdir()
+    (draft / "letter.txt").write_bytes(b"x")
+    (tmp_path / "again").rename(tmp_path / "elsewhere")
+    refused = leadglass("--home", tmp_path / "again", *restoring)
+    assert (refused.code, "of a restore of another snapshot" in refused.err) == (Exit.ERROR, True)
+
+
 def test_a_home_that_was_emptied_under_a_command_is_not_restored_to(
     leadglass: Leadglass, home: Path, folder: Path, passphrase: Path
 ) -> None:
