@@ -14,12 +14,13 @@ from leadglass.app import MIB, Home, Site, open_store
 from leadglass.archive.check import Checker, CheckReport
 from leadglass.archive.compaction import CompactionRooms, Compactor
 from leadglass.archive.deletion import Deleter, Rooms
-from leadglass.archive.repair import repair
+from leadglass.archive.repair import recount, repair
 from leadglass.archive.retention import Retention
 from leadglass.archive.scrub import Scrubber, ScrubPlan
 from leadglass.audit.trail import AuditTrail
 from leadglass.index.aging import Aging
 from leadglass.index.bin import Bin
+from leadglass.index.counters import Counters
 from leadglass.index.damages import Damages
 from leadglass.index.engine import open_engine
 from leadglass.index.holds import Holds
@@ -40,10 +41,15 @@ def checker_of(site: Site) -> Checker:
     return Checker(site.index, site.store, site.engine, site.home.checkpoints, site.public_key)
 
 
-def repaired(site: Site, report: CheckReport) -> list[Uid]:
-    """Set aside what a check found damaged; the instances that were."""
+def repaired(site: Site, report: CheckReport) -> tuple[list[Uid], int]:
+    """Set aside what a check found damaged, and count anew; the instances, and how many rows of the index."""
+    if not report.repairable and not report.miscounts:
+        return [], 0
     permit = site.permit(Verb.DELETE)
-    return repair(permit, Bin(site.engine), site.committer, site.clock, report.repairable)
+    aside = repair(permit, Bin(site.engine), site.committer, site.clock, report.repairable)
+    if not report.miscounts:
+        return aside, 0
+    return aside, recount(permit, Counters(site.engine), site.committer, report.miscounts)
 
 
 def deleter_of(site: Site) -> Deleter:

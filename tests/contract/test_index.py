@@ -705,6 +705,8 @@ def test_every_method_refuses_a_permit_for_another_verb(index: Index) -> None:
             lambda: transaction.insert_many([(STORE, entry), (FIND, entry)]),
             lambda: transaction.quarantine(wrong, entry, Conflict.DIFFERENT_CONTENT),
             lambda: transaction.label_study(wrong, study_uid(1), "x"),
+            lambda: transaction.labels(wrong, study_uid(1)),
+            lambda: index.labelled(wrong),
             lambda: index.search(wrong, Query(Root.STUDY, Level.STUDY, (), ()), 1),
             lambda: index.locate(FIND, of_studies(study_uid(1))),
             lambda: index.inventory(wrong),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import time
 from pathlib import Path
 
@@ -106,3 +107,31 @@ def test_a_backup_to_a_full_disk_counts_for_nothing_and_goes_on_when_there_is_ro
             site.home, "restore", str(disk / "backup"), "--dry-run", "--passphrase-file", str(passphrase)
         )
         assert proved.exit_code == 0
+
+
+def test_of_two_restores_into_one_home_at_once_one_is_refused_and_the_other_whole(tmp_path: Path) -> None:
+    site = make_site(tmp_path)
+    add_scanner_and_desk(site)
+    passphrase, folder = tmp_path / "passphrase", tmp_path / "backup"
+    passphrase.write_text("correct horse battery staple\n", encoding="utf-8")
+    passphrase.chmod(0o600)
+    journal = FaultJournal(tmp_path / "before", BEFORE)
+    with fork_server() as forks:
+        with site.forked(forks) as server:
+            server.wait_for(r"^ready ", timeout_s=30)
+            store_acknowledged(site, journal, 800_000, 20)
+            assert backed_up(forks, site, folder, passphrase) == 0
+            assert server.stop() == 0
+        for number in range(3):
+            (site.home).rename(tmp_path / f"burnt-{number}")
+            restoring = [str(each) for each in ("--home", site.home, "restore", folder)]
+            restoring += ["--passphrase-file", str(passphrase)]
+            with (
+                forks.start(restoring, tmp_path / f"one-{number}.log") as one,
+                forks.start(restoring, tmp_path / f"other-{number}.log") as other,
+            ):
+                ended = {each.wait(timeout_s=60): each.text() for each in (one, other)}
+            assert sorted(ended) == [0, 1]
+            assert re.search("another leadglass command uses|there is a site here|was moved away", ended[1])
+            assert leadglass(site.home, "check").exit_code == 0
+            assert not list(tmp_path.glob(".*.restoring"))

@@ -6,6 +6,7 @@ kill -9 keeps what the kernel has: that unsynced writes are lost in a power cut 
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
@@ -82,3 +83,16 @@ def test_a_child_of_the_fork_server_is_a_leadglass_like_any_other(tmp_path: Path
             assert child.wait(timeout_s=20) == 1
             with pytest.raises(ProcessFailedError, match="ended with 1"):
                 child.wait_for("ready")
+
+
+def test_a_killed_server_is_not_served_whoever_has_its_number_now(tmp_path: Path) -> None:
+    site = make_site(tmp_path)
+    with site.served() as server:
+        running = leadglass(site.home, "status", "--json").json()["running"]
+        assert running["pid"] == server.pid
+        server.kill()
+    left = json.loads((site.home / "run" / "server.json").read_bytes())
+    assert left["pid"] == running["pid"]
+    (site.home / "run" / "server.json").write_text(json.dumps({**left, "pid": os.getpid()}))
+    status = leadglass(site.home, "status", "--json")
+    assert (status.exit_code, status.json()["running"]) == (0, None)

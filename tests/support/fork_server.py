@@ -148,6 +148,7 @@ USED_BY_CHILDREN = (
     "leadglass.cli.archive",
     "leadglass.cli.deletion",
     "leadglass.cli.keys",
+    "leadglass.cli.marks",
     "leadglass.cli.serve",
     "leadglass.cli.site",
     "leadglass.index.upgrade",

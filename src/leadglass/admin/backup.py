@@ -158,11 +158,11 @@ def _make(
         index_key = read_secret(rooms.home / KEYS / INDEX_KEY)
         snapshot.copy_to(draft / INDEX, index_key, copying.pages)
         objects, size_bytes = snapshot.totals()
-        digests = msgspec.json.encode({each: _sha256(draft / each) for each in DIGESTED})
-        bundle = seal_bundle({**files, DIGESTS: digests}, passphrase, random_bytes)
-        write_new(draft / BUNDLE, bundle, SECRET_MODE)
         problems = copying.problems
         write_json(draft / ABOUT, About(name, made_at, rooms.name, objects, size_bytes, len(problems)))
+        digests = msgspec.json.encode({each: _sha256(draft / each) for each in (*DIGESTED, ABOUT)})
+        bundle = seal_bundle({**files, DIGESTS: digests}, passphrase, random_bytes)
+        write_new(draft / BUNDLE, bundle, SECRET_MODE)
     told = tuple(problems[:PROBLEMS_TOLD])
     return Made(name, objects, len(manifest), copying.added_bytes, len(problems), told)
 

@@ -95,7 +95,7 @@ def drill(
     index_key = files.get(INDEX_KEY)
     if index_key is None:
         raise ConfigurationInvalid(f"the bundle holds no {INDEX_KEY}")
-    site_keys = _site_keys(files)
+    site_keys = site_keys_in(files)
     store = store_with(MemoryKeyProvider(site_keys))
     objects, chosen = _sampled(inventory(index_key), chance)
     failures: list[str] = []
@@ -142,7 +142,8 @@ def _problem(permit: Permit, store: SegmentStore, held: Held) -> str:
     return "" if digest.digest() == stored.sha256 else "its bytes are not those that were received"
 
 
-def _site_keys(files: Mapping[str, bytes]) -> list[SiteKey]:
+def site_keys_in(files: Mapping[str, bytes]) -> list[SiteKey]:
+    """The site keys among the files of ``keys/``, by their names in it."""
     return [
         SiteKey.from_secret(content)
         for name, content in files.items()

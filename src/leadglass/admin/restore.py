@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -13,6 +14,7 @@ from typing import BinaryIO, Final
 import msgspec
 import tomlkit
 
+from leadglass.admin.occupancy import alone_in, restoring_folder
 from leadglass.admin.site import CHECKPOINTS as SITE_CHECKPOINTS
 from leadglass.admin.site import INDEX as SITE_INDEX
 from leadglass.admin.site import KEYS, POLICY, PRIVATE_FOLDER, SETTINGS, refuse_to_overwrite
@@ -88,12 +90,9 @@ def open_snapshot(backup: BackupFolder, name: str, passphrase: bytes) -> OpenSna
         KeyUnavailable: the passphrase is wrong, or the bundle was changed.
         IntegrityBroken: a file of the snapshot is not what it was.
     """
-    files = open_bundle(read_file(backup.file(name, BUNDLE), MAX_BUNDLE_BYTES), passphrase)
-    digests = msgspec.json.decode(files.pop(DIGESTS, b"{}"), type=dict[str, str])
+    files, digests = open_files(backup, name, passphrase)
     for each in DIGESTED:
-        path = backup.file(name, each)
-        if _sha256(path) != digests.get(each):
-            raise IntegrityBroken(f"{path} is not what the backup wrote: try an earlier snapshot")
+        require_as_written(backup.file(name, each), digests.get(each, ""))
     wrong = [path for path in files if not is_site_file(path)]
     if wrong:
         raise ConfigurationInvalid(f"the snapshot holds {wrong[0]!r}, which is no file of a site")
@@ -104,6 +103,30 @@ def open_snapshot(backup: BackupFolder, name: str, passphrase: bytes) -> OpenSna
         backup.file(name, INDEX),
         backup.file(name, CHECKPOINTS).read_bytes(),
     )
+
+
+def open_files(
+    backup: BackupFolder, name: str, passphrase: bytes
+) -> tuple[Mapping[str, bytes], Mapping[str, str]]:
+    """What a snapshot's bundle holds: the site's small files, and the digests of the snapshot's own.
+
+    Raises:
+        NotFound, KeyUnavailable: as ``open_snapshot``.
+        ConfigurationInvalid: it is missing, or no bundle.
+    """
+    files = open_bundle(read_file(backup.file(name, BUNDLE), MAX_BUNDLE_BYTES), passphrase)
+    digests = msgspec.json.decode(files.pop(DIGESTS, b"{}"), type=dict[str, str])
+    return files, digests
+
+
+def require_as_written(path: Path, sha256: str) -> None:
+    """Let pass only a file with this digest.
+
+    Raises:
+        IntegrityBroken: it has another, or cannot be read.
+    """
+    if _sha256(path) != sha256:
+        raise IntegrityBroken(f"{path} is not what the backup wrote: try an earlier snapshot")
 
 
 def read_through(snapshot: OpenSnapshot, copies: SegmentCopies, progress: Progress) -> Restored:
@@ -129,36 +152,48 @@ def restore_site(snapshot: OpenSnapshot, copies: SegmentCopies, home: Path, prog
 
     Raises:
         SiteExists: there is a site; nothing of it is touched.
+        SiteInUse: another restore to it is under way, or a command is still in the folder.
         ConfigurationInvalid: the folder is not empty, or another restore was begun for it.
         StorageFailed: the disk refuses, or has no room.
     """
     home = home.resolve()
     refuse_to_overwrite(home)
-    draft = home.parent / f".{home.name}.restoring"
+    draft = restoring_folder(home)
     try:
-        _begin(draft, snapshot)
-        settings, segments = _settings(snapshot)
-        _require_room(draft, snapshot)
-        _put_files(draft, {**snapshot.files, SETTINGS: settings})
-        (draft / segments).mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-        problems = _put_segments(draft / segments, snapshot, copies, progress)
-        _copy(snapshot.index, draft / SITE_INDEX)
-        write_new(draft / SITE_CHECKPOINTS, snapshot.checkpoints, SECRET_MODE)
-        sync_directory(draft)
-        _put_in_place(draft, home)
-        (home / _STATE).unlink()
+        draft.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        draft.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        with ExitStack() as alone:
+            for folder in (home, draft) if home.exists() else (draft,):
+                alone.enter_context(alone_in(folder))
+            refuse_to_overwrite(home)  # by whoever was faster, before we were alone
+            problems = _build(draft, snapshot, copies, progress)
+            _put_in_place(draft, home)
+            (home / _STATE).unlink()
     except OSError as error:
         raise StorageFailed(f"cannot restore to {home}: {error.strerror or error}") from error
     return _restored(snapshot, problems)
 
 
+def _build(draft: Path, snapshot: OpenSnapshot, copies: SegmentCopies, progress: Progress) -> list[str]:
+    """All of the site, durably; what of the backup is damaged."""
+    _begin(draft, snapshot)
+    settings, segments = _settings(snapshot)
+    _require_room(draft, snapshot)
+    _put_files(draft, {**snapshot.files, SETTINGS: settings})
+    (draft / segments).mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    problems = _put_segments(draft / segments, snapshot, copies, progress)
+    _copy(snapshot.index, draft / SITE_INDEX)
+    write_new(draft / SITE_CHECKPOINTS, snapshot.checkpoints, SECRET_MODE)
+    sync_directory(draft)
+    return problems
+
+
 def _begin(draft: Path, snapshot: OpenSnapshot) -> None:
-    """A folder for it; one that was begun for the same snapshot keeps its segments and nothing else."""
-    draft.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    """One that was begun for the same snapshot keeps its segments and nothing else."""
     begun = _Restoring(snapshot.name)
-    if not draft.exists():
-        draft.mkdir(mode=PRIVATE_FOLDER)
-    elif any(draft.iterdir()) and _begun(draft) != begun:
+    for half_written in draft.glob(f".{_STATE}.*.new"):  # of one that was killed at its first step
+        half_written.unlink()
+    if any(draft.iterdir()) and _begun(draft) != begun:
         raise ConfigurationInvalid(f"{draft} is of a restore of another snapshot: remove it first")
     for name in (KEYS, SETTINGS, POLICY, SITE_INDEX, SITE_CHECKPOINTS):
         path = draft / name

@@ -10,6 +10,7 @@ from datetime import date
 from ipaddress import ip_network
 from pathlib import Path
 
+from leadglass.admin.occupancy import refuse_while_restoring
 from leadglass.audit.signing import create_signer
 from leadglass.audit.trail import AuditTrail
 from leadglass.identity.authority import Authority
@@ -80,10 +81,12 @@ def create_site(
 
     Raises:
         SiteExists: there is a site; nothing of it is touched.
+        SiteInUse: a restore to it is under way.
         ConfigurationInvalid: the folder is not empty, or the request cannot be written down.
     """
     home = home.resolve()
     refuse_to_overwrite(home)
+    refuse_while_restoring(home)
     home.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     try:
         draft = Path(tempfile.mkdtemp(prefix=f".{home.name}.init-", dir=home.parent))  # mode 0700

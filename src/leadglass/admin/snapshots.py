@@ -42,7 +42,7 @@ ABOUT, MANIFEST, INDEX, CHECKPOINTS, BUNDLE = (
     "audit.checkpoints",
     "sealed.bundle",
 )
-DIGESTED: Final = (MANIFEST, INDEX, CHECKPOINTS)
+DIGESTED: Final = (MANIFEST, INDEX, CHECKPOINTS)  # what a restore needs; a backup digests ABOUT too
 DIGESTS: Final = "digests.json"
 FORMAT: Final = 1
 PRIVATE_FOLDER: Final = 0o700
@@ -121,19 +121,56 @@ class BackupFolder:
         """Keep other backups out; what one that was broken off has left is cleared away.
 
         Raises:
-            ConfigurationInvalid: another backup to this folder runs.
+            ConfigurationInvalid: another backup to this folder runs, or somebody reads it.
         """
         descriptor = os.open(self._path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, SECRET_MODE)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ConfigurationInvalid(f"another backup to {self._path} is under way") from None
+            self._lock(descriptor, fcntl.LOCK_EX)
             for draft in (self._path / SNAPSHOTS).glob(f"*{_DRAFT}"):
                 shutil.rmtree(draft)
             yield
         finally:
             os.close(descriptor)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep backups out, which remove what no snapshot uses; others may read too.
+
+        Raises:
+            ConfigurationInvalid: a backup to this folder runs.
+        """
+        try:
+            descriptor = os.open(self._path / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # it was copied here without it, or none was ever begun
+            yield
+            return
+        try:
+            self._lock(descriptor, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _lock(self, descriptor: int, how: int) -> None:
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            what = f"another backup to {self._path}, or a restore from it, is under way"
+            raise ConfigurationInvalid(what) from None
+
+    def is_marked(self, site: str) -> bool:
+        """Whether the marker is, byte for byte, that of a backup of the site with this CA."""
+        return read_file(self._path / MARKER) == msgspec.json.encode(Marker(FORMAT, site))
+
+    def names(self) -> list[str]:
+        """The ids of all snapshots, oldest first.
+
+        Raises:
+            ConfigurationInvalid: the folder cannot be read.
+        """
+        try:
+            return sorted(each.name for each in (self._path / SNAPSHOTS).iterdir() if is_ulid(each.name))
+        except OSError as error:
+            raise ConfigurationInvalid(f"cannot read {self._path}: {error.strerror}") from error
 
     def abouts(self) -> list[About]:
         """All snapshots, oldest first.
@@ -141,7 +178,7 @@ class BackupFolder:
         Raises:
             IntegrityBroken: one cannot be read.
         """
-        return [_decoded(self.file(name, ABOUT), About) for name in self._names()]
+        return [_decoded(self.file(name, ABOUT), About) for name in self.names()]
 
     def latest(self) -> str:
         """The newest snapshot's id.
@@ -149,7 +186,7 @@ class BackupFolder:
         Raises:
             NotFound: there is none.
         """
-        names = self._names()
+        names = self.names()
         if not names:
             raise NotFound(f"{self._path} holds no snapshot: no backup to it was ever finished")
         return names[-1]
@@ -160,7 +197,7 @@ class BackupFolder:
         Raises:
             NotFound: there is no such snapshot.
         """
-        if snapshot not in self._names():
+        if snapshot not in self.names():
             raise NotFound(f"{self._path} holds no snapshot {snapshot}: see 'leadglass restore --list'")
         return self._path / SNAPSHOTS / snapshot / name
 
@@ -196,7 +233,7 @@ class BackupFolder:
             IntegrityBroken: a snapshot that is kept cannot be read: nothing is removed.
             StorageFailed: the disk refuses.
         """
-        names = self._names()
+        names = self.names()
         kept = names[-keep:]
         used = [copy for name in kept for copy in self.manifest(name)]
         removed = names[: len(names) - len(kept)]
@@ -214,12 +251,6 @@ class BackupFolder:
         except OSError as error:
             raise StorageFailed(f"cannot remove a snapshot: {error.strerror}") from error
         return len(removed), freed + self.copies.keep_only(used)
-
-    def _names(self) -> list[str]:
-        try:
-            return sorted(each.name for each in (self._path / SNAPSHOTS).iterdir() if is_ulid(each.name))
-        except OSError as error:
-            raise ConfigurationInvalid(f"cannot read {self._path}: {error.strerror}") from error
 
 
 def is_site_file(name: str) -> bool:

@@ -1,8 +1,8 @@
 """Check: compare segments, index and audit trail. Reads only. DESIGN §5.
 
 Every object that the index names is read to its end, verified chunk by chunk, and compared with
-the SHA-256 kept at ingest. Every record of every segment is looked for in the index. The audit
-trail is walked from its first line to its last.
+the SHA-256 kept at ingest. Every record of every segment is looked for in the index. What the index
+keeps of numbers is counted. The audit trail is walked from its first line to its last.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from sqlalchemy import Connection, Engine
 
 from leadglass.audit.read import Filters, after
 from leadglass.audit.verify import VerifyResult, verify
+from leadglass.index.counters import Counters, Miscount
 from leadglass.index.engine import reading
 from leadglass.index.index import Index
 from leadglass.index.inventory import Held
+from leadglass.index.naming import StudyNames, study_names
 from leadglass.index.places import Places
 from leadglass.model.errors import IntegrityBroken, KeyUnavailable, LeadglassError, LocalError, OutOfResources
 from leadglass.model.instance import StoredInstance
@@ -39,6 +41,7 @@ class Stage(StrEnum):
     """What is being looked at."""
 
     INDEX = "index"
+    COUNTERS = "counters"
     OBJECTS = "objects"
     SEGMENTS = "segments"
     AUDIT = "audit"
@@ -52,7 +55,8 @@ Progress = Callable[[Stage, int, int | None], None]
 class Damage:
     """One thing that is wrong. ``instance`` and ``study`` where an object is hit.
 
-    ``series`` and ``received_from`` where the index holds it: its sender may have another copy.
+    ``series`` and ``received_from`` where the index holds it: its sender may have another copy. Of a
+    ``quarantined`` object the study need not be its patient's.
     """
 
     what: str
@@ -60,6 +64,7 @@ class Damage:
     instance: str = ""
     series: str = ""
     received_from: str = ""
+    quarantined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ class Broken:
 
 @dataclass(slots=True)
 class CheckReport:
-    """What was found. ``repairable``: what ``repair`` can do something about.
+    """What was found. ``repairable`` and ``miscounts``: what ``repair`` can do something about.
 
     ``unacknowledged`` records are bytes that no index row names: a store that never was
     acknowledged. Harmless; recovery cuts them.
@@ -88,6 +93,7 @@ class CheckReport:
     damages: list[Damage] = field(default_factory=list)
     damage_count: int = 0
     repairable: list[Broken] = field(default_factory=list)
+    miscounts: list[Miscount] = field(default_factory=list)
 
     @property
     def sound(self) -> bool:
@@ -128,12 +134,30 @@ class Checker:
         progress(Stage.INDEX, 0, None)
         for problem in self._index.damage(permit):
             report.add(Damage(f"index: {problem}"))
+        with _noted(report):
+            self._check_counters(permit, report, progress)
         recorded = self._recorded(report, progress)
         with _noted(report):
             self._check_objects(permit, recorded, report, progress)
         with _noted(report):
             self._check_segments(permit, report, progress)
         return report
+
+    def names(self, permit: Permit, report: CheckReport) -> dict[str, StudyNames]:
+        """What people call the studies that are hit. PHI, for the administrator's eyes.
+
+        Raises:
+            NotPermitted: the permit is not for checking.
+            LocalError: the index cannot be read.
+        """
+        return study_names(self._engine, permit, (each.study for each in report.damages if each.study))
+
+    def _check_counters(self, permit: Permit, report: CheckReport, progress: Progress) -> None:
+        """What the levels of the index keep of the rows below them."""
+        progress(Stage.COUNTERS, 0, None)
+        for off in Counters(self._engine).miscounts(permit):
+            report.miscounts.append(off)
+            report.add(Damage(f"index: {off}", off.study, series=off.series))
 
     def _recorded(self, report: CheckReport, progress: Progress) -> dict[Uid, Uid] | None:
         """Verify the audit trail; the instances that it says were stored, each with its study.
@@ -201,8 +225,10 @@ class Checker:
         if held.binned:
             report.damaged_in_bin += 1
             return
-        report.add(Damage(what, stored.study, stored.sop_instance, stored.series, held.received_from))
-        if held.quarantined is None and not unavailable:
+        quarantined = held.quarantined is not None
+        where = (stored.study, stored.sop_instance, stored.series, held.received_from, quarantined)
+        report.add(Damage(what, *where))
+        if not quarantined and not unavailable:
             report.repairable.append(Broken(stored.sop_instance, what))
 
     def _read(self, permit: Permit, held: Held) -> str:
@@ -285,3 +311,6 @@ def _is_unknown(record: ScannedRecord | TornTail, offsets: set[int]) -> bool:
             return record.location.offset not in offsets and not record.is_erased
         case TornTail():
             return True
+
+
+__all__ = ["Broken", "CheckReport", "Checker", "Damage", "Miscount", "Stage", "StudyNames"]

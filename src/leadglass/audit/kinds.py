@@ -161,7 +161,9 @@ _ALL: Final = (
         "a segment gave back the room of what was erased",
     ),
     _configured("backup.made", "a snapshot of the site was added to a backup"),
+    _configured("backup.verified", "everything in a backup was read and compared"),
     _configured("site.restored", "the site was restored from a backup"),
+    _ran("index.recounted", EventType.SOFTWARE_CONFIGURATION, "counters in the index were off, and mended"),
     _ran("check.finished", EventType.SOFTWARE_CONFIGURATION, "segments, index and audit were compared"),
 )
 

@@ -17,9 +17,9 @@ from leadglass.admin.backup import BackupRequest, make_backup
 from leadglass.admin.desk import record
 from leadglass.admin.restore import OpenSnapshot, Restored, open_snapshot, read_through, restore_site
 from leadglass.admin.snapshots import BackupFolder
-from leadglass.app import Home, local_site
-from leadglass.archive.check import CheckReport
-from leadglass.cli.archive import checked, say_damages
+from leadglass.admin.verification import Verified, verify_backup
+from leadglass.app import Home, local_site, permit_without_site
+from leadglass.cli.damages import Checked, checked
 from leadglass.cli.files import home_of
 from leadglass.cli.output import (
     Exit,
@@ -34,6 +34,7 @@ from leadglass.cli.output import (
 from leadglass.cli.passphrases import PassphraseFile, known_passphrase, new_passphrase
 from leadglass.model.action import SITE, Verb
 from leadglass.model.event import Outcome
+from leadglass.model.permit import Permit
 from leadglass.use_cases import backup_rooms
 
 MIB = 1 << 20
@@ -52,10 +53,23 @@ def backup(
     mib_per_s: Annotated[
         int, typer.Option("--mib-per-s", min=0, help="Copy no faster; 0 is as fast as can be.")
     ] = 0,
+    verify: Annotated[  # noqa: FBT002  a flag of the command line
+        bool,
+        typer.Option("--verify", help="Add nothing: read and compare all that is there. Needs no site."),
+    ] = False,
     passphrase_file: PassphraseFile = None,
-    as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
+    as_json: JsonOption = False,  # noqa: FBT002  the same
 ) -> None:
-    """Add a snapshot of all to a backup, while the archive serves. Exit 6 if a segment cannot be read."""
+    """Add a snapshot of all to a backup, while the archive serves. Exit 6 if a segment cannot be read.
+
+    With --verify: exit 5 if anything is damaged, 6 if a snapshot could not be compared in full.
+    """
+    if verify:
+        if keep:
+            say("error: --keep removes snapshots, and --verify changes nothing: give one of them")
+            leave(Exit.USAGE)
+        _verify(context, BackupFolder.open(folder), passphrase_file, mib_per_s, as_json=as_json)
+        return
     home = home_of(context)
     with local_site(home) as site:
         permit = site.permit(Verb.BACKUP)
@@ -84,9 +98,61 @@ def backup(
         print_fields(fields)
     for problem in made.problems:
         say(f"not as it is now: {problem}")
-    say("prove it now and then: 'leadglass restore --dry-run'; the passphrase is in no file of the backup")
+    say("prove it now and then: 'leadglass backup --verify'; the passphrase is in no file of the backup")
     if made.problem_count:
         leave(Exit.PARTLY_DONE)
+
+
+def _verify(
+    context: typer.Context,
+    backup_folder: BackupFolder,
+    passphrase_file: Path | None,
+    mib_per_s: int,
+    *,
+    as_json: bool,
+) -> None:
+    passphrase = known_passphrase(passphrase_file)
+
+    def verified(permit: Permit) -> Verified:
+        with _bars(mib_per_s) as bars:
+            return verify_backup(permit, backup_folder, passphrase, bars)
+
+    if context.find_root().obj is None:
+        result = verified(permit_without_site(Verb.BACKUP))
+    else:
+        with local_site(home_of(context)) as site:
+            permit = site.permit(Verb.BACKUP)
+            result = verified(permit)
+            outcome = Outcome.ALERT if result.problem_count else Outcome.DONE
+            reason = (
+                f"{result.snapshots} snapshots, {result.objects} objects, {result.problem_count} problems"
+            )
+            record(site.gate, permit, "backup.verified", SITE, reason, outcome)
+    _print_verified(result, as_json=as_json)
+    if result.problem_count:
+        leave(Exit.INTEGRITY_BROKEN)
+    if result.not_compared:
+        leave(Exit.PARTLY_DONE)
+
+
+def _print_verified(result: Verified, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(result))
+    else:
+        print_fields(
+            {
+                "snapshots": str(result.snapshots),
+                "segments": str(result.segments),
+                "bytes": str(result.size_bytes),
+                "objects": str(result.objects),
+                "problems": str(result.problem_count),
+            }
+        )
+    for problem in result.problems:
+        say(f"damaged in the backup: {problem}")
+    for name in result.not_compared:
+        say(f"snapshot {name} is of an older Leadglass: 'leadglass restore' compares its objects")
+    say(f"{result.problem_count} problems found" if result.problem_count else "all that was read is sound")
 
 
 def restore(
@@ -108,12 +174,12 @@ def restore(
     if home is None:
         _dry_run(found, opened, as_json=as_json)
         return
-    with _bars(0) as bars:
+    with found.reading(), _bars(0) as bars:
         restored = restore_site(opened, found.copies, home.directory, bars.reached)
-    report = _check(home, restored)
-    _print(restored, report, as_json=as_json)
+    compared = _check(home, restored)
+    _print(restored, compared, as_json=as_json)
     say(f"restored to {home.directory}; serve it only where the site it is a copy of is not served any more")
-    if restored.problem_count or not report.sound:
+    if restored.problem_count or not compared.report.sound:
         leave(Exit.INTEGRITY_BROKEN)
 
 
@@ -132,7 +198,7 @@ def _list(found: BackupFolder, *, as_json: bool) -> None:
 
 
 def _dry_run(found: BackupFolder, opened: OpenSnapshot, *, as_json: bool) -> None:
-    with _bars(0) as bars:
+    with found.reading(), _bars(0) as bars:
         restored = read_through(opened, found.copies, bars.reached)
     _print(restored, None, as_json=as_json)
     say(
@@ -142,7 +208,7 @@ def _dry_run(found: BackupFolder, opened: OpenSnapshot, *, as_json: bool) -> Non
         leave(Exit.INTEGRITY_BROKEN)
 
 
-def _check(home: Home, restored: Restored) -> CheckReport:
+def _check(home: Home, restored: Restored) -> Checked:
     """Compare everything that was brought back, as ``check`` does; the trail says where it came from."""
     with local_site(home) as site:
         permit = site.permit(Verb.MANAGE)
@@ -152,9 +218,9 @@ def _check(home: Home, restored: Restored) -> CheckReport:
         return checked(site)
 
 
-def _print(restored: Restored, report: CheckReport | None, *, as_json: bool) -> None:
+def _print(restored: Restored, found: Checked | None, *, as_json: bool) -> None:
     if as_json:
-        print_json({**asdict(restored), "check": None if report is None else asdict(report)})
+        print_json({**asdict(restored), "check": None if found is None else found.as_json()})
     else:
         fields = {
             "snapshot": restored.snapshot,
@@ -162,13 +228,14 @@ def _print(restored: Restored, report: CheckReport | None, *, as_json: bool) -> 
             "bytes": str(restored.size_bytes),
             "problems": str(restored.problem_count),
         }
-        if report is not None:
+        if found is not None:
+            report = found.report
             fields |= {"objects": str(report.objects), "damages": str(report.damage_count)}
         print_fields(fields)
     for problem in restored.problems:
         say(f"damaged in the backup: {problem}")
-    if report is not None:
-        say_damages(report)
+    if found is not None:
+        found.say_damages()
 
 
 class _Bars:

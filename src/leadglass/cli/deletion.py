@@ -1,7 +1,8 @@
-"""``delete``, ``bin``, ``hold`` and ``label``: what goes, what comes back, what must stay."""
+"""``delete`` and ``bin``: what goes, what comes back, what is erased."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated
 
@@ -10,7 +11,6 @@ from rich.progress import Progress
 
 from leadglass.app import local_site
 from leadglass.archive.deletion import Subject
-from leadglass.archive.labels import put_label, take_label
 from leadglass.cli.files import home_of
 from leadglass.cli.output import (
     Exit,
@@ -23,62 +23,40 @@ from leadglass.cli.output import (
     say,
 )
 from leadglass.cli.running import is_served
+from leadglass.cli.uids import Reason, StudyOption, UidArgument, uid_of
 from leadglass.model.action import Verb
-from leadglass.model.errors import PeerError, RequestInvalid
-from leadglass.model.names import Uid, parse_uid
 from leadglass.model.query import Level
 from leadglass.use_cases import deleter_of
 
 delete_app = typer.Typer(help="Move a study, series or instance to the bin.", no_args_is_help=True)
 bin_app = typer.Typer(help="What was deleted: list it, take it back, erase it.", no_args_is_help=True)
-hold_app = typer.Typer(help="Legal holds: nothing of the study is deleted or erased.", no_args_is_help=True)
-label_app = typer.Typer(help="Labels of studies, which the policy's rules may name.", no_args_is_help=True)
 
-UidArgument = Annotated[str, typer.Argument(metavar="UID", help="Its UID.")]
-LabelArgument = Annotated[str, typer.Argument(metavar="LABEL", help="Letters, digits, dots and hyphens.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept with it and in the audit trail.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")]
-StudyOption = Annotated[str | None, typer.Option("--study", metavar="UID", help="A whole study.")]
 
 
-@delete_app.command("study")
-def delete_study(
-    context: typer.Context,
-    uid: UidArgument,
-    reason: Reason,
-    yes: Yes = False,  # noqa: FBT002  a flag of the command line
-    dry_run: DryRun = False,  # noqa: FBT002  the same
-    as_json: JsonOption = False,  # noqa: FBT002  the same
-) -> None:
-    """Move a study to the bin."""
-    _delete(context, Level.STUDY, uid, reason, yes=yes, dry_run=dry_run, as_json=as_json)
+def _deletion(level: Level) -> Callable[..., None]:
+    """The command that moves something of this level to the bin."""
+
+    def command(
+        context: typer.Context,
+        uid: UidArgument,
+        reason: Reason,
+        yes: Yes = False,  # noqa: FBT002  a flag of the command line
+        dry_run: DryRun = False,  # noqa: FBT002  the same
+        as_json: JsonOption = False,  # noqa: FBT002  the same
+    ) -> None:
+        _delete(context, Subject(level, uid_of(uid)), reason, yes=yes, dry_run=dry_run, as_json=as_json)
+
+    return command
 
 
-@delete_app.command("series")
-def delete_series(
-    context: typer.Context,
-    uid: UidArgument,
-    reason: Reason,
-    yes: Yes = False,  # noqa: FBT002  a flag of the command line
-    dry_run: DryRun = False,  # noqa: FBT002  the same
-    as_json: JsonOption = False,  # noqa: FBT002  the same
-) -> None:
-    """Move a series to the bin."""
-    _delete(context, Level.SERIES, uid, reason, yes=yes, dry_run=dry_run, as_json=as_json)
-
-
-@delete_app.command("instance")
-def delete_instance(
-    context: typer.Context,
-    uid: UidArgument,
-    reason: Reason,
-    yes: Yes = False,  # noqa: FBT002  a flag of the command line
-    dry_run: DryRun = False,  # noqa: FBT002  the same
-    as_json: JsonOption = False,  # noqa: FBT002  the same
-) -> None:
-    """Move an instance to the bin."""
-    _delete(context, Level.IMAGE, uid, reason, yes=yes, dry_run=dry_run, as_json=as_json)
+for _level, _name, _help in (
+    (Level.STUDY, "study", "Move a study to the bin."),
+    (Level.SERIES, "series", "Move a series to the bin."),
+    (Level.IMAGE, "instance", "Move an instance to the bin."),
+):
+    delete_app.command(_name, help=_help)(_deletion(_level))
 
 
 @bin_app.command("list")
@@ -120,7 +98,7 @@ def restore(
         leave(Exit.USAGE)
     [(level, uid)] = named
     with local_site(home_of(context)) as site:
-        back = deleter_of(site).put_back(site.permit(Verb.DELETE), Subject(level, _uid(uid)))
+        back = deleter_of(site).put_back(site.permit(Verb.DELETE), Subject(level, uid_of(uid)))
     if as_json:
         print_json(asdict(back))
     else:
@@ -144,7 +122,7 @@ def empty(
         deleter = deleter_of(site)
         if study is not None and not yes:
             typer.confirm(f"Erase what the bin holds of study {study}, for good?", abort=True, err=True)
-        condemned = deleter.condemn(permit, None if study is None else _uid(study))
+        condemned = deleter.condemn(permit, None if study is None else uid_of(study))
         served = is_served(home)
         erased = 0
         if not served:
@@ -163,44 +141,12 @@ def empty(
     say("the running server erases them within a minute" if served else f"{erased} erased")
 
 
-@hold_app.command("add")
-def add_hold(context: typer.Context, uid: UidArgument, reason: Reason) -> None:
-    """Place a legal hold on a study."""
-    with local_site(home_of(context)) as site:
-        placed = deleter_of(site).hold(site.permit(Verb.DELETE), _uid(uid), reason)
-    say("held" if placed else "it was under a hold already; that one stays")
-
-
-@hold_app.command("remove")
-def remove_hold(context: typer.Context, uid: UidArgument, reason: Reason) -> None:
-    """Lift a legal hold."""
-    with local_site(home_of(context)) as site:
-        lifted = deleter_of(site).release(site.permit(Verb.DELETE), _uid(uid), reason)
-    if not lifted:
-        say("error: the study is under no hold")
-        leave(Exit.ERROR)
-    say("released")
-
-
-@hold_app.command("list")
-def list_holds(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa: FBT002  a flag of the command line
-    """Every legal hold."""
-    with local_site(home_of(context)) as site:
-        holds = deleter_of(site).holds(site.permit(Verb.DELETE))
-    if as_json:
-        print_json(holds)
-        return
-    rows = [(each.study_uid, f"{each.placed_at:%Y-%m-%d}", each.placed_by, each.reason) for each in holds]
-    print_rows(("study", "since", "by", "reason"), rows)
-
-
 def _delete(
-    context: typer.Context, level: Level, text: str, reason: str, *, yes: bool, dry_run: bool, as_json: bool
+    context: typer.Context, subject: Subject, reason: str, *, yes: bool, dry_run: bool, as_json: bool
 ) -> None:
     with local_site(home_of(context)) as site:
         permit = site.permit(Verb.DELETE)
         deleter = deleter_of(site)
-        subject = Subject(level, _uid(text))
         affected = deleter.affected(permit, subject)
         if not as_json:
             print_fields(
@@ -220,26 +166,3 @@ def _delete(
         print_json({**asdict(affected), "deleted": deleted})
         return
     say("nothing was changed" if dry_run else f"{deleted} instances are in the bin: 'leadglass bin list'")
-
-
-def _uid(text: str) -> Uid:
-    try:
-        return parse_uid(text)
-    except PeerError as error:
-        raise RequestInvalid(f"{text!r} is no UID: {error}") from error
-
-
-@label_app.command("add")
-def add_label(context: typer.Context, uid: UidArgument, label: LabelArgument) -> None:
-    """Put a label on a study."""
-    with local_site(home_of(context)) as site:
-        put_label(site.permit(Verb.MANAGE), site.index, site.committer, _uid(uid), label)
-    say("labelled")
-
-
-@label_app.command("remove")
-def remove_label(context: typer.Context, uid: UidArgument, label: LabelArgument) -> None:
-    """Take a label off a study."""
-    with local_site(home_of(context)) as site:
-        take_label(site.permit(Verb.MANAGE), site.index, site.committer, _uid(uid), label)
-    say("taken off")

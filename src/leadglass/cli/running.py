@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import fcntl
-import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Final, TextIO
 
 import msgspec
 
 from leadglass.app import Home
 from leadglass.model.errors import AlreadyServing
 
-LOCK = "serve.lock"
+LOCK: Final = "serve.lock"
+ASKED_TIMES: Final = 5
+ASKED_EVERY_S: Final = 0.02
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -35,16 +38,30 @@ class Running(msgspec.Struct, frozen=True):
 def serving_lock(home: Home) -> Iterator[None]:
     """One server a site; the lock goes with the process, however it ends.
 
+    What an earlier server has left said of itself is removed first: so what ``run/server.json``
+    says is of the process that has the lock.
+
     Raises:
         AlreadyServing: another process has it.
     """
     home.run.mkdir(mode=0o700, exist_ok=True)
     with (home.run / LOCK).open("w") as lock:
+        if not _taken(lock):
+            raise AlreadyServing(f"another process serves {home.directory}; see 'leadglass status'")
+        remove_running(home)
+        yield
+
+
+def _taken(lock: TextIO) -> bool:
+    """Whether we have the lock. Who only asks about it, as ``is_served`` does, has it for a moment."""
+    for _ in range(ASKED_TIMES):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AlreadyServing(f"another process serves {home.directory}; see 'leadglass status'") from None
-        yield
+            time.sleep(ASKED_EVERY_S)
+        else:
+            return True
+    return False
 
 
 def is_served(home: Home) -> bool:
@@ -76,10 +93,13 @@ def remove_running(home: Home) -> None:
 
 
 def read_running(home: Home) -> Running | None:
-    """The server of a site, if its process lives."""
+    """The server of a site, if it has the site's lock: one that was killed has not.
+
+    Its process id says nothing: the system gives it to another process, sooner or later.
+    """
+    if not is_served(home):
+        return None
     try:
-        running = msgspec.json.decode((home.run / "server.json").read_bytes(), type=Running)
-        os.kill(running.pid, 0)
+        return msgspec.json.decode((home.run / "server.json").read_bytes(), type=Running)
     except (OSError, msgspec.MsgspecError):
         return None
-    return running

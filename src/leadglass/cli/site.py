@@ -124,8 +124,10 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa
         "damaged": str(len(damaged)),
     }
     print_fields(fields)
-    for each in damaged[:DAMAGED_SHOWN]:
+    for each in damaged[:DAMAGED_SHOWN]:  # no names: what watches a server asks for its status
         say(f"damaged: instance {each.sop_instance} of study {each.study_uid}: {each.what}")
+    if damaged:
+        say("'leadglass check' names the patients, and who sent it")
     if damaged or (running is not None and running.trouble):
         leave(Exit.FINDINGS)
 

@@ -181,6 +181,18 @@ def fingerprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
+def fingerprint_of_pem(pem: bytes) -> str:
+    """The fingerprint of a certificate in PEM.
+
+    Raises:
+        ConfigurationInvalid: it is none.
+    """
+    try:
+        return fingerprint(x509.load_pem_x509_certificate(pem))
+    except ValueError as error:
+        raise ConfigurationInvalid("this is no certificate in PEM") from error
+
+
 def parse_fingerprint(text: str) -> str:
     """A SHA-256 fingerprint as people write it (colons, upper case) in our form.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import sqlcipher3.dbapi2 as sqlcipher
@@ -45,19 +46,36 @@ def open_engine(path: str, key: bytes) -> Engine:
     return engine
 
 
+def open_frozen(path: Path, key: bytes) -> Engine:
+    """Open a database that nobody writes, a backup's say, to read it; not a byte is written.
+
+    Raises:
+        KeyUnavailable: wrong key, not 32 bytes, or the first page is damaged.
+        OutOfResources: the file cannot be opened.
+    """
+    engine = build_engine(_connector(f"{path.resolve().as_uri()}?immutable=1", key), QueuePool)
+    with database_failures(), reading(engine).connect() as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").all()
+    return engine
+
+
 def connector(path: str, key: bytes) -> Callable[[], sqlcipher.Connection]:
     """What opens connections of the driver, which begins no transaction by itself.
 
     Raises:
         KeyUnavailable: the key is not 32 bytes.
     """
+    return _connector(Path(path).absolute().as_uri(), key)
+
+
+def _connector(uri: str, key: bytes) -> Callable[[], sqlcipher.Connection]:
     if len(key) != KEY_BYTES:
         raise KeyUnavailable(f"the index key must be {KEY_BYTES} bytes")
     key_pragma = f"PRAGMA key = \"x'{key.hex()}'\""
 
     def connect() -> sqlcipher.Connection:
         connection = sqlcipher.connect(
-            path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000
+            uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000
         )
         cursor = connection.cursor()
         cursor.execute("PRAGMA cipher_log_level = NONE")  # SQLCipher would write to stderr by itself

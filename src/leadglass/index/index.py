@@ -7,11 +7,13 @@ from contextlib import AbstractContextManager
 
 from sqlalchemy import Engine
 
-from leadglass.index import inventory, locate
+from leadglass.index import inventory, labels, locate
 from leadglass.index.inventory import Counts, Held
+from leadglass.index.labels import Labelled
 from leadglass.index.search import Searcher
 from leadglass.index.write import WriteTransaction, write_transaction
 from leadglass.model.instance import StoredInstance
+from leadglass.model.names import Uid
 from leadglass.model.permit import Permit
 from leadglass.model.query import Query, RetrieveKeys, Tag
 
@@ -38,6 +40,12 @@ class Index:
     def locate(self, permit: Permit, keys: RetrieveKeys) -> list[StoredInstance]:
         """``locate.locate``."""
         return locate.locate(self._engine, permit, keys)
+
+    def labelled(
+        self, permit: Permit, study_uid: Uid | None = None, label: str | None = None
+    ) -> list[Labelled]:
+        """``labels.labelled``."""
+        return labels.labelled(self._engine, permit, study_uid, label)
 
     def inventory(self, permit: Permit) -> Iterator[Held]:
         """``inventory.inventory``."""

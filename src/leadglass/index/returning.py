@@ -24,9 +24,9 @@ class _Kept(msgspec.Struct):
     instance: dict[str, str | list[str]]
 
 
-def entry_of(row: Row[Any]) -> NewInstance:
-    """The instance of a row of ``binned``, with everything that its levels held."""
-    kept = msgspec.json.decode(row.attributes, type=_Kept)
+def kept_attributes(text: str) -> dict[Tag, str]:
+    """Everything that the levels of a binned instance held, of the ``attributes`` of its row."""
+    kept = msgspec.json.decode(text, type=_Kept)
     attributes: dict[Tag, str] = {}
     for level in (kept.patient, kept.study, kept.series, kept.instance):
         for name, value in level.items():
@@ -34,6 +34,11 @@ def entry_of(row: Row[Any]) -> NewInstance:
                 attributes[int(name, 16)] = value if isinstance(value, str) else "\\".join(value)
     if kept.patient_id:
         attributes[tags.PATIENT_ID] = kept.patient_id
+    return attributes
+
+
+def entry_of(row: Row[Any]) -> NewInstance:
+    """The instance of a row of ``binned``, with everything that its levels held."""
     record = InstanceRecord(
         sop_class=Uid(row.sop_class),
         sop_instance=Uid(row.sop_instance),
@@ -41,7 +46,7 @@ def entry_of(row: Row[Any]) -> NewInstance:
         series=Uid(row.series_uid),
         transfer_syntax=Uid(row.transfer_syntax),
         modality=row.modality,
-        attributes=attributes,
+        attributes=kept_attributes(row.attributes),
     )
     return NewInstance(
         record=record,

@@ -141,6 +141,12 @@ class WriteTransaction:
         self._connection.execute(statement, {"study": row, "label": label})
         return True
 
+    def labels(self, permit: Permit, study_uid: Uid) -> frozenset[str]:
+        """The labels that a study bears."""
+        require(permit, MAY_LABEL)
+        bears = select(study_label.c.label).join(study).where(study.c.study_uid == study_uid)
+        return frozenset(self._connection.execute(bears).scalars())
+
     def unlabel_study(self, permit: Permit, study_uid: Uid, label: str) -> bool:
         """Take a label off a study; whether it bore it."""
         require(permit, MAY_LABEL)

@@ -166,7 +166,11 @@ class SiteExists(ConfigurationInvalid):
     """init was asked to write over a site."""
 
 
-class AlreadyServing(LocalError):
+class SiteInUse(LocalError):
+    """Another process is in this site's folder, and what was asked for needs it alone."""
+
+
+class AlreadyServing(SiteInUse):
     """Another process serves this site."""
 
 

@@ -5,7 +5,8 @@ is three kinds of files::
 
     <ulid>.body              the segment, with zeros where its headers are
     <ulid>.<digest>.headers  the headers as they were at one moment: "LGH1", then offset u64 + header
-    <ulid>.state             JSON: the stretches of the body with their SHA-256, and the segment as last seen
+    <ulid>.state             JSON: the stretches of the body with their SHA-256, and the segment as last seen;
+                             and the SHA-256 of that
 
 A backup adds to the body what is new and writes the headers anew only where one has changed. An object
 that was erased can be read from a backup as long as headers from before are kept, and no longer.
@@ -28,6 +29,7 @@ import msgspec
 from leadglass.model.errors import IntegrityBroken, StorageFailed
 from leadglass.model.instance import Location
 from leadglass.model.permit import Permit
+from leadglass.storage.copy_state import CopyState, Stretch, decode_state, encode_state
 from leadglass.storage.directory import SegmentInfo
 from leadglass.storage.reader import ScannedRecord, TornTail
 from leadglass.storage.record import HEADER_BYTES
@@ -65,24 +67,6 @@ class SegmentCopy(msgspec.Struct, frozen=True):
     headers: str
 
 
-class _Stretch(msgspec.Struct, frozen=True):
-    end: int
-    sha256: str
-
-
-class _State(msgspec.Struct, frozen=True):
-    """``seen``: length and time of the segment's file when its headers were read."""
-
-    stretches: tuple[_Stretch, ...] = ()
-    headers: str = ""
-    seen: tuple[int, int] = (0, 0)
-
-    @property
-    def end(self) -> int:
-        """How much of the segment is in the body."""
-        return self.stretches[-1].end if self.stretches else 0
-
-
 @dataclass(frozen=True, slots=True)
 class Named:
     """What the index names in a segment: where each record begins, and where the last one ends."""
@@ -90,6 +74,26 @@ class Named:
     segment: str
     offsets: Sequence[int]
     end: int
+
+
+class CopiedSegment:
+    """A copy of a segment that is open: body and headers together again."""
+
+    def __init__(self, descriptor: int, body_bytes: int, headers: Mapping[int, bytes]) -> None:
+        self._descriptor = descriptor
+        self._body_bytes = body_bytes
+        self._headers = headers
+        self._offsets = sorted(headers)
+
+    def header(self, offset: int) -> bytes:
+        """The header of the record at ``offset``; nothing where the copy has none."""
+        return self._headers.get(offset, b"")
+
+    def read_at(self, _segment: str, offset: int, length: int) -> bytes:
+        """As ``reader.ReadAt``, of this segment whatever its name."""
+        block = bytearray(_read_at(self._descriptor, offset, max(0, min(length, self._body_bytes - offset))))
+        _put_headers(block, offset, self._offsets, self._headers)
+        return bytes(block)
 
 
 class SegmentCopies:
@@ -118,7 +122,7 @@ class SegmentCopies:
             stretches = self._grow(permit, source, named, state, offsets, copied)
             headers = self._write_headers(permit, source, named.segment, offsets)
             settled = seen if now_ns - info.changed_ns > SETTLED_NS else (0, 0)
-            self._keep_state(named.segment, _State(stretches, headers, settled))
+            self._keep_state(named.segment, CopyState(stretches, headers, settled))
         return SegmentCopy(named.segment, named.end, headers)
 
     def body_bytes(self, segment: str) -> int:
@@ -139,29 +143,81 @@ class SegmentCopies:
         ``damaged`` is told.
 
         Raises:
-            IntegrityBroken: a file of the copy is missing or cannot be read.
+            IntegrityBroken: a file of the copy is missing or cannot be read, or the body is too short.
         """
         headers = self._read_headers(copy)
         offsets = sorted(headers)
-        done = 0
         with self._reading(copy) as descriptor:
-            for stretch in self._state(copy.segment).stretches:
-                if done >= copy.body_bytes:
-                    return
-                digest = hashlib.sha256()
-                for start in range(done, stretch.end, BLOCK_BYTES):
-                    block = bytearray(_read_at(descriptor, start, min(BLOCK_BYTES, stretch.end - start)))
-                    digest.update(block)
-                    _put_headers(block, start, offsets, headers)
-                    del block[max(0, copy.body_bytes - start) :]
-                    yield block
-                if digest.hexdigest() != stretch.sha256:
-                    damaged(
-                        f"{copy.segment}{BODY}: bytes {done} to {stretch.end} are not those that were copied"
-                    )
-                done = stretch.end
-        if done < copy.body_bytes:
-            raise IntegrityBroken(f"{copy.segment}{BODY} has {done} bytes of {copy.body_bytes}")
+            for start, block in self._blocks(descriptor, copy, damaged):
+                _put_headers(block, start, offsets, headers)
+                del block[max(0, copy.body_bytes - start) :]
+                yield block
+
+    def verify(self, copy: SegmentCopy, damaged: Callable[[str], None], copied: Copied) -> None:
+        """Read all of a body that some copy is of, and compare it with its digests; not the headers.
+
+        Raises:
+            IntegrityBroken: as ``read``.
+        """
+        with self._reading(copy) as descriptor:
+            for _, block in self._blocks(descriptor, copy, damaged):
+                copied(len(block))
+
+    def verify_headers(self, copy: SegmentCopy) -> None:
+        """Compare the headers with their digest.
+
+        Raises:
+            IntegrityBroken: they are not those that were copied, or missing.
+        """
+        self._read_headers(copy)
+
+    @contextlib.contextmanager
+    def opened(self, copy: SegmentCopy) -> Iterator[CopiedSegment]:
+        """The segment as it lay on the archive's disk, to read records of it.
+
+        Raises:
+            IntegrityBroken: a file of the copy is missing or cannot be read.
+        """
+        headers = self._read_headers(copy)
+        with self._reading(copy) as descriptor:
+            yield CopiedSegment(descriptor, copy.body_bytes, headers)
+
+    def _blocks(
+        self, descriptor: int, copy: SegmentCopy, damaged: Callable[[str], None]
+    ) -> Iterator[tuple[int, bytearray]]:
+        """Each block of a body with its place, from stretches that begin before the copy's end."""
+        done = 0
+        for stretch in self._stretches(copy, damaged):
+            if done >= copy.body_bytes:
+                break
+            digest = hashlib.sha256()
+            for start in range(done, stretch.end, BLOCK_BYTES):
+                block = bytearray(_read_at(descriptor, start, min(BLOCK_BYTES, stretch.end - start)))
+                digest.update(block)
+                yield start, block
+            if stretch.sha256 not in ("", digest.hexdigest()):
+                damaged(f"{copy.segment}{BODY}: bytes {done} to {stretch.end} are not those that were copied")
+            done = stretch.end
+        size_bytes = os.fstat(descriptor).st_size
+        if size_bytes < copy.body_bytes:
+            raise IntegrityBroken(f"{copy.segment}{BODY} has {size_bytes} bytes of {copy.body_bytes}")
+
+    def _stretches(self, copy: SegmentCopy, damaged: Callable[[str], None]) -> tuple[Stretch, ...]:
+        """Those of the state; of what it does not know, one without a digest: the body may be sound."""
+        name = f"{copy.segment}{STATE}"
+        try:
+            state = decode_state(self._path(copy.segment, STATE).read_bytes())
+        except OSError as error:
+            damaged(f"{name} cannot be read: {error.strerror}")
+            state = CopyState()
+        except IntegrityBroken as error:
+            damaged(f"{name} is damaged: {error}")
+            state = CopyState()
+        else:
+            if state.end < copy.body_bytes:
+                damaged(f"{name} knows {state.end} bytes of {copy.body_bytes}")
+        beyond = Stretch(copy.body_bytes, "")
+        return (*state.stretches, beyond) if state.end < copy.body_bytes else state.stretches
 
     def keep_only(self, used: Iterable[SegmentCopy]) -> int:
         """Remove what no snapshot uses; how many bytes that gave back.
@@ -182,7 +238,7 @@ class SegmentCopies:
             _sync(self._folder)
         return freed
 
-    def _offsets(self, permit: Permit, source: Source, named: Named, state: _State) -> Sequence[int]:
+    def _offsets(self, permit: Permit, source: Source, named: Named, state: CopyState) -> Sequence[int]:
         """Where a header is: by the index, by the segment itself, and where one was seen before."""
         offsets = set(named.offsets)
         for record in source.scan(permit, named.segment):
@@ -198,10 +254,10 @@ class SegmentCopies:
         permit: Permit,
         source: Source,
         named: Named,
-        state: _State,
+        state: CopyState,
         offsets: Sequence[int],
         copied: Copied,
-    ) -> tuple[_Stretch, ...]:
+    ) -> tuple[Stretch, ...]:
         """Add to the body what is new of the segment."""
         zeros = dict.fromkeys(offsets, bytes(HEADER_BYTES))
         descriptor = os.open(self._path(named.segment, BODY), _NEW & ~os.O_TRUNC, 0o600)
@@ -223,7 +279,7 @@ class SegmentCopies:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)  # the archive needs the memory
         finally:
             os.close(descriptor)
-        return (*stretches, _Stretch(named.end, digest.hexdigest()))
+        return (*stretches, Stretch(named.end, digest.hexdigest()))
 
     def _write_headers(self, permit: Permit, source: Source, segment: str, offsets: Sequence[int]) -> str:
         """The headers as they are now; the name they have."""
@@ -258,15 +314,15 @@ class SegmentCopies:
         finally:
             os.close(descriptor)
 
-    def _state(self, segment: str) -> _State:
+    def _state(self, segment: str) -> CopyState:
         """What is known of a copy; nothing where there is none, or where that is damaged: it is made anew."""
         try:
-            return msgspec.json.decode(self._path(segment, STATE).read_bytes(), type=_State)
-        except (FileNotFoundError, msgspec.MsgspecError):
-            return _State()
+            return decode_state(self._path(segment, STATE).read_bytes())
+        except (FileNotFoundError, IntegrityBroken):
+            return CopyState()
 
-    def _keep_state(self, segment: str, state: _State) -> None:
-        _replace(self._path(segment, STATE), msgspec.json.encode(state))
+    def _keep_state(self, segment: str, state: CopyState) -> None:
+        _replace(self._path(segment, STATE), encode_state(state))
 
     def _has_headers(self, segment: str, digest: str) -> bool:
         return bool(digest) and self._headers_path(segment, digest).exists()

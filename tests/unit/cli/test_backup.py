@@ -6,13 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from leadglass.admin.occupancy import alone_in
+from leadglass.admin.restore import open_snapshot, restore_site
+from leadglass.admin.snapshots import BackupFolder
+from leadglass.app import Home, local_site
 from leadglass.cli.output import Exit
+from leadglass.model.errors import SiteExists, SiteInUse
 from tests.support.archive_rig import ct_images
-from tests.support.command_line import Leadglass
+from tests.support.command_line import Ended, Leadglass
 from tests.support.site import LiveSite
 from tests.support.stored import store_in_process, study_of
 
 PASSPHRASE = "correct horse battery staple"
+INIT = ("init", "--name", "North", "--ae", "NORTH", "--dicom-tls", "127.0.0.1:0")
 
 
 @pytest.fixture
@@ -206,3 +212,95 @@ def test_segments_that_lay_elsewhere_are_restored_into_the_sites_folder(
     assert leadglass("--home", again, "restore", folder, "--passphrase-file", passphrase).code == Exit.OK
     assert list((again / "segments").glob("*.seg"))
     assert str(elsewhere) not in (again / "leadglass.toml").read_text(encoding="utf-8")
+
+
+def test_a_second_restore_into_the_same_home_is_refused_while_the_first_runs(
+    leadglass: Leadglass, folder: Path, passphrase: Path, tmp_path: Path
+) -> None:
+    again, found = tmp_path / "again", BackupFolder.open(folder)
+    opened = open_snapshot(found, found.latest(), PASSPHRASE.encode())
+    meanwhile: list[Ended] = []
+
+    def second(_what: str, _done: int, _total: int) -> None:
+        meanwhile.append(leadglass("--home", again, "restore", folder, "--passphrase-file", passphrase))
+        meanwhile.append(leadglass("--home", again, *INIT))
+
+    restore_site(opened, found.copies, again, second)
+    assert len(meanwhile) >= 2
+    for refused in meanwhile:
+        assert refused.code == Exit.ERROR
+        assert "another leadglass command uses" in refused.err
+    assert leadglass("--home", again, "check").code == Exit.OK
+
+
+def test_one_that_was_broken_off_keeps_nobody_out(
+    leadglass: Leadglass, folder: Path, passphrase: Path, tmp_path: Path
+) -> None:
+    again, found = tmp_path / "again", BackupFolder.open(folder)
+    opened = open_snapshot(found, found.latest(), PASSPHRASE.encode())
+
+    def broken_off(_what: str, _done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        restore_site(opened, found.copies, again, broken_off)
+    assert leadglass("--home", again, "restore", folder, "--passphrase-file", passphrase).code == Exit.OK
+    with pytest.raises(SiteExists):
+        restore_site(opened, found.copies, again, broken_off)
+
+
+def test_one_that_was_killed_at_its_first_step_is_begun_again(
+    leadglass: Leadglass, folder: Path, passphrase: Path, tmp_path: Path
+) -> None:
+    draft = tmp_path / ".again.restoring"
+    draft.mkdir()
+    (draft / ".restoring.json.4711.new").write_bytes(b'{"snap')
+    restoring = ("restore", folder, "--passphrase-file", passphrase)
+    assert leadglass("--home", tmp_path / "again", *restoring).code == Exit.OK
+    draft.mkdir()
+    (draft / "letter.txt").write_bytes(b"x")
+    (tmp_path / "again").rename(tmp_path / "elsewhere")
+    refused = leadglass("--home", tmp_path / "again", *restoring)
+    assert (refused.code, "of a restore of another snapshot" in refused.err) == (Exit.ERROR, True)
+
+
+def test_a_home_that_was_emptied_under_a_command_is_not_restored_to(
+    leadglass: Leadglass, home: Path, folder: Path, passphrase: Path
+) -> None:
+    restoring = ("--home", home, "restore", folder, "--passphrase-file", passphrase)
+    with local_site(Home(home)) as site:
+        site.committer.flush()
+        for path in home.iterdir():
+            path.rename(folder.parent / f"gone-{path.name}")
+        refused = leadglass(*restoring)
+        assert refused.code == Exit.ERROR
+        assert f"another leadglass command uses {home}" in refused.err
+        assert not list(home.iterdir())
+    assert leadglass(*restoring).code == Exit.OK
+
+
+def test_no_command_uses_a_site_that_is_being_put_in_place(leadglass: Leadglass, home: Path) -> None:
+    with alone_in(home):
+        refused = leadglass("--home", home, "status")
+    assert (refused.code, "a restore puts a site into" in refused.err) == (Exit.ERROR, True)
+    assert leadglass("--home", home, "status").code == Exit.OK
+
+
+def test_a_folder_that_is_moved_away_is_nobodys(tmp_path: Path) -> None:
+    with pytest.raises(SiteInUse, match="moved away"), alone_in(tmp_path / "none"):
+        pass
+
+
+def test_no_backup_removes_what_a_restore_reads(
+    leadglass: Leadglass, home: Path, folder: Path, passphrase: Path
+) -> None:
+    backing_up = ("--home", home, "backup", folder, "--keep", 1, "--passphrase-file", passphrase)
+    with BackupFolder.open(folder).reading():
+        refused = leadglass(*backing_up)
+        assert leadglass("restore", folder, "--dry-run", "--passphrase-file", passphrase).code == Exit.OK
+    assert (refused.code, "a restore from it, is under way" in refused.err) == (Exit.ERROR, True)
+    with BackupFolder.open(folder).locked():
+        refused = leadglass("restore", folder, "--dry-run", "--passphrase-file", passphrase)
+    assert refused.code == Exit.ERROR
+    (folder / ".lock").unlink()  # as in a copy of the folder
+    assert leadglass("restore", folder, "--dry-run", "--passphrase-file", passphrase).code == Exit.OK

@@ -1,4 +1,4 @@
-"""``delete``, ``bin``, ``hold`` and ``label``, as an administrator types them."""
+"""``delete``, ``bin`` and ``hold``, as an administrator types them."""
 
 from __future__ import annotations
 
@@ -118,24 +118,12 @@ def test_without_a_reason_that_can_be_kept_nothing_is_deleted(
 
 
 def test_what_is_not_there_and_what_is_no_uid_is_said(leadglass: Leadglass, home: Path) -> None:
-    missing = leadglass("--home", home, "delete", "series", "1.2.3", *WHY, "--yes")
-    assert (missing.code, "serves no series 1.2.3" in missing.err) == (Exit.ERROR, True)
+    for word, level in (("study", "study"), ("series", "series"), ("instance", "image")):
+        missing = leadglass("--home", home, "delete", word, "1.2.3", *WHY, "--yes")
+        assert (missing.code, f"serves no {level} 1.2.3" in missing.err) == (Exit.ERROR, True)
     wrong = leadglass("--home", home, "delete", "study", "no uid", *WHY, "--yes")
     assert (wrong.code, "is no UID" in wrong.err) == (Exit.ERROR, True)
     assert leadglass("--home", home, "bin", "restore").code == Exit.USAGE
-
-
-def test_labels_are_put_on_and_taken_off(
-    leadglass: Leadglass, home: Path, items: list[SyntheticInstance], live: LiveSite
-) -> None:
-    study = STUDY
-    assert leadglass("--home", home, "label", "add", study, "night").code == Exit.OK
-    assert leadglass("--home", home, "label", "remove", study, "night").code == Exit.OK
-    assert leadglass("--home", home, "label", "remove", study, "night").code == Exit.ERROR
-    assert leadglass("--home", home, "label", "add", "1.2.3", "night").code == Exit.ERROR
-    assert "a label has" in leadglass("--home", home, "label", "add", study, "no label").err
-    kinds = [line.event.kind for line in live.audit() if line.event.kind.startswith("study.")]
-    assert kinds == ["study.labelled", "study.unlabelled"]
 
 
 def test_a_damaged_object_is_set_aside_and_stored_anew_when_it_is_sent_again(

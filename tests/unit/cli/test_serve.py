@@ -48,7 +48,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def serving(home: Home) -> AsyncIterator[tuple[_Serving, asyncio.Task[None]]]:
     """A server in this process, ready; it is told to stop at the end unless it has ended."""
     policy, _ = standing_policy(home, SystemClock())
-    with open_site(home, policy, _deliver_to(asyncio.get_running_loop())) as site:
+    with serving_lock(home), open_site(home, policy, _deliver_to(asyncio.get_running_loop())) as site:
         server = _Serving(site, 1.0, _stamp(home.policy))
         task = asyncio.ensure_future(server.run())
         try:

@@ -11,7 +11,7 @@ import pytest
 from leadglass.app import Home, local_site
 from leadglass.cli.main import INTERRUPTED
 from leadglass.cli.output import Exit
-from leadglass.cli.running import Running, read_running, remove_running, write_running
+from leadglass.cli.running import Running, read_running, remove_running, serving_lock, write_running
 from leadglass.model.caller import Peer, Transport
 from leadglass.model.errors import NotAdmitted
 from leadglass.model.event import AuditEvent, Outcome
@@ -77,15 +77,17 @@ class TestStatus:
                 1,
                 "the disk is full",
             )
-        write_running(home, running)
-        ended = leadglass("--home", live.home, "status")
+        with serving_lock(home):
+            write_running(home, running)
+            ended = leadglass("--home", live.home, "status")
         assert ended.code == Exit.FINDINGS
         assert f"yes, process {os.getpid()}" in ended.out
         assert "dicom-tls 127.0.0.1:2762" in ended.out
         assert "ct1 2" in ended.out
         assert "the disk is full" in ended.out
-        write_running(home, Running(os.getpid(), running.time, {}, {}, 0, ""))
-        ended = leadglass("--home", live.home, "status")
+        with serving_lock(home):
+            write_running(home, Running(os.getpid(), running.time, {}, {}, 0, ""))
+            ended = leadglass("--home", live.home, "status")
         assert (ended.code, "associations  none" in ended.out) == (Exit.OK, True)
 
     def test_a_server_that_is_gone_is_not_served(self, live: LiveSite) -> None:
@@ -94,10 +96,14 @@ class TestStatus:
         assert read_running(home) is None
         with local_site(home) as site:
             now = site.clock.now()
-        write_running(home, Running(2**22 + 1, now, {}, {}, 0, ""))  # beyond any process id
+        write_running(home, Running(os.getpid(), now, {}, {}, 0, ""))  # as if its number had been given to us
         assert read_running(home) is None
-        (home.run / "server.json").write_text("{")
-        assert read_running(home) is None
+        with serving_lock(home):
+            assert read_running(home) is None  # what the one before has left is not of this one
+            write_running(home, Running(os.getpid(), now, {}, {}, 0, ""))
+            assert read_running(home) is not None
+            (home.run / "server.json").write_text("{")
+            assert read_running(home) is None
         remove_running(home)
         remove_running(home)
 

@@ -194,10 +194,70 @@ def test_headers_that_were_changed_or_lost_are_refused(rig: Rig) -> None:
 
 def test_a_body_that_is_too_short_is_refused(rig: Rig) -> None:
     copy = rig.update()
-    [state] = rig.files(STATE)
-    state.unlink()
-    with pytest.raises(IntegrityBroken, match="0 bytes of"):
-        rig.read(copy)
+    [body] = rig.files(BODY)
+    body.write_bytes(body.read_bytes()[:-1])
+    problems: list[str] = []
+    with pytest.raises(IntegrityBroken, match=f"has {copy.body_bytes - 1} bytes of {copy.body_bytes}"):
+        list(rig.copies.read(copy, problems.append))
+    assert "are not those that were copied" in problems[0]
+
+
+def read_with_problems(rig: Rig, copy: SegmentCopy) -> tuple[bytes, list[str]]:
+    problems: list[str] = []
+    return b"".join(rig.copies.read(copy, problems.append)), problems
+
+
+def test_a_state_that_is_lost_or_rotten_is_told_and_costs_no_object(rig: Rig) -> None:
+    copy, before = rig.update(), rig.segment()
+    [path] = rig.files(STATE)
+    state = path.read_bytes()
+    for bit in range(len(state) * 8):
+        rotten = bytearray(state)
+        rotten[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(rotten)
+        content, problems = read_with_problems(rig, copy)
+        assert content == before
+        assert len(problems) == 1, f"bit {bit}"
+        assert f"{path.name} is damaged" in problems[0]
+    path.unlink()
+    content, problems = read_with_problems(rig, copy)
+    assert content == before
+    assert problems == [f"{path.name} cannot be read: No such file or directory"]
+
+
+def test_a_state_of_before_there_was_a_digest_is_read(rig: Rig) -> None:
+    copy, before = rig.update(), rig.segment()
+    [path] = rig.files(STATE)
+    line = path.read_bytes().split(b"\n")[0]
+    path.write_bytes(line)
+    assert read_with_problems(rig, copy) == (before, [])
+
+
+def test_a_state_that_knows_too_little_is_told_and_what_it_knows_is_compared(rig: Rig) -> None:
+    rig.update()
+    [path] = rig.files(STATE)
+    earlier = path.read_bytes()
+    rig.append(1)
+    copy, before = rig.update(), rig.segment()
+    path.write_bytes(earlier)
+    content, [problem] = read_with_problems(rig, copy)
+    assert content == before
+    assert f"bytes of {copy.body_bytes}" in problem
+
+
+def test_records_are_read_out_of_a_copy_at_random(rig: Rig) -> None:
+    rig.append(1)
+    copy, segment = rig.update(), rig.segment()
+    with rig.copies.opened(copy) as copied:
+        for record in rig.records:
+            at = record.location
+            raw = copied.read_at(at.segment, at.offset, at.length)
+            assert raw == segment[at.offset : at.offset + at.length]
+            assert copied.header(at.offset) == raw[:HEADER_BYTES]
+        assert copied.read_at(copy.segment, 7, HEADER_BYTES) == segment[7 : 7 + HEADER_BYTES]
+        assert copied.read_at(copy.segment, copy.body_bytes - 3, 10) == segment[-3:]
+        assert copied.read_at(copy.segment, copy.body_bytes + 3, 10) == b""
+        assert copied.header(7) == b""
 
 
 def test_of_a_segment_that_is_lost_the_backup_has_what_it_had(rig: Rig) -> None:
