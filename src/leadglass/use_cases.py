@@ -50,7 +50,15 @@ def repaired(site: Site, report: CheckReport) -> list[Uid]:
 def deleter_of(site: Site) -> Deleter:
     """What moves to the bin, takes back and erases."""
     trail = AuditTrail(site.settings.ae[0], site.clock, site.signer, site.home.checkpoints)
-    rooms = Rooms(Bin(site.engine), Holds(site.engine), site.store, site.committer, trail, site.clock)
+    rooms = Rooms(
+        Bin(site.engine),
+        Holds(site.engine),
+        site.store,
+        compactor_of(site),
+        site.committer,
+        trail,
+        site.clock,
+    )
     return Deleter(rooms, site.settings.retention.bin_days)
 
 
