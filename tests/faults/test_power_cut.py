@@ -139,6 +139,35 @@ def test_the_disk_forgets_what_was_not_synced_and_keeps_what_was(tmp_path: Path)
         assert 20 < lost <= 40
 
 
+def test_a_folder_that_was_renamed_is_where_it_was_or_where_it_went_with_all_that_was_synced(
+    tmp_path: Path,
+) -> None:
+    """The rig itself, once more: backups and restores are renamed into place."""
+    with power_cut_disk(tmp_path) as disk:
+        moved = 0
+        for seed in range(40):
+            draft, final = disk.mount / f"{seed}.draft", disk.mount / f"{seed}.final"
+            (draft / "inner").mkdir(parents=True)
+            for name in ("outer", "inner/deep"):
+                (draft / name).write_bytes(b"kept")
+                sync(draft / name)
+            for folder in (draft / "inner", draft, disk.mount):
+                sync(folder)
+            draft.rename(final)
+            (final / "late").write_bytes(b"late")
+            sync(final / "late")
+            if seed % 2:
+                sync(disk.mount)
+            disk.cut(seed)
+            assert draft.exists() != final.exists()
+            there = final if final.exists() else draft
+            assert (there / "outer").read_bytes() == (there / "inner" / "deep").read_bytes() == b"kept"
+            sync(there / "inner")
+            moved += there == final
+            assert there == final or not seed % 2
+        assert 20 <= moved < 40
+
+
 def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     os.fsync(descriptor)

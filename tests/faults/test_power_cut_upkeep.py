@@ -1,4 +1,4 @@
-"""The power goes during the long works: compaction, deletion and erasure, key rotation.
+"""The power goes during the long works: compaction, deletion and erasure, key rotation, backup.
 
 After each cut all that was acknowledged is there, what was begun goes on or is rolled back, and what was
 erased, and told so, is nowhere in the segments any more. A few cuts of each; ``make torture`` makes more.
@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -231,3 +232,64 @@ def test_key_rotation_leaves_every_object_readable(tmp_path: Path) -> None:
                 assert journal.require(site)
         require_recorded(site, journals)
         require_sound(site)
+
+
+class BackedUp:
+    """Backups to a folder on the disk that forgets."""
+
+    def __init__(self, power: Cutter) -> None:
+        self.folder = power.disk.mount / "backups" / "north"
+        self._passphrase = power.site.folder / "passphrase"
+        self._passphrase.write_text("correct horse battery staple\n", encoding="utf-8")
+        self._passphrase.chmod(0o600)
+        self._home = power.site.home
+
+    def command(self, verb: str) -> tuple[str, ...]:
+        return (verb, str(self.folder), "--passphrase-file", str(self._passphrase))
+
+    def require(self, snapshots: int) -> None:
+        """At least so many are there, and the newest can be restored to its last byte."""
+        listed = leadglass(self._home, "restore", str(self.folder), "--list", "--json")
+        assert listed.exit_code == 0, listed
+        assert len(listed.json()) >= snapshots
+        proved = leadglass(self._home, *self.command("restore"), "--dry-run")
+        assert proved.exit_code == 0, proved
+
+
+def test_a_backup_that_was_told_as_made_is_restored_and_a_restore_goes_on(tmp_path: Path) -> None:
+    with cutter_in(tmp_path) as power:
+        site, backup = power.site, BackedUp(power)
+        before = power.journal("BEFORE")
+        made = 0
+        for number in range(CUTS):
+            with power.served() as server:
+                store_acknowledged(site, before, number * 1000, KEPT)
+                backing_up = ["--home", str(site.home), *backup.command("backup")]
+                with power.forks.start(backing_up, site.folder / f"backup-{number}") as command:
+                    if number % 2:
+                        time.sleep(power.chance.uniform(0.1, 1.2))
+                        load = journal_of(number, tmp_path)
+                        ingest_until_killed(site, server, number, load, power.chance)
+                    else:
+                        assert command.wait(timeout_s=30) == 0, command.text()
+                        server.kill()
+                    made += command.exit_code == 0
+                    command.kill()
+                    assert "Traceback" not in command.text(), command.text()
+            power.cut()
+            backup.require(made)
+        assert leadglass(site.home, *backup.command("backup")).exit_code == 0
+        power.cut()
+        restored = replace(site, home=power.disk.mount / "new" / "site")
+        again = Cutter(restored, power.disk, power.forks)
+        for _ in range(CUTS):
+            if again.run_and_cut(0.7, *backup.command("restore")):
+                assert restored.home.exists(), "told as restored, and lost"
+                break
+        if not restored.home.exists():
+            assert leadglass(restored.home, *backup.command("restore")).exit_code == 0
+            power.cut()
+        with again.served():
+            assert before.require(restored) == CUTS * KEPT
+        require_recorded(restored, [before])
+        require_sound(restored)

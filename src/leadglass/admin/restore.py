@@ -28,7 +28,15 @@ from leadglass.admin.snapshots import (
 )
 from leadglass.identity.authority import ISSUED
 from leadglass.identity.bundle import MAX_BUNDLE_BYTES, open_bundle
-from leadglass.identity.files import PUBLIC_MODE, SECRET_MODE, read_file, sync_directory, write_new
+from leadglass.identity.files import (
+    PUBLIC_MODE,
+    SECRET_MODE,
+    is_draft_of,
+    make_folder,
+    read_file,
+    sync_directory,
+    write_new,
+)
 from leadglass.model.errors import ConfigurationInvalid, IntegrityBroken, SiteExists, StorageFailed
 from leadglass.sitefile import StorageSettings, read_settings
 from leadglass.storage.copies import SegmentCopies, SegmentCopy
@@ -140,7 +148,7 @@ def restore_site(snapshot: OpenSnapshot, copies: SegmentCopies, home: Path, prog
         settings, segments = _settings(snapshot)
         _require_room(draft, snapshot)
         _put_files(draft, {**snapshot.files, SETTINGS: settings})
-        (draft / segments).mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        make_folder(draft / segments, PRIVATE_FOLDER)
         problems = _put_segments(draft / segments, snapshot, copies, progress)
         _copy(snapshot.index, draft / SITE_INDEX)
         write_new(draft / SITE_CHECKPOINTS, snapshot.checkpoints, SECRET_MODE)
@@ -154,11 +162,11 @@ def restore_site(snapshot: OpenSnapshot, copies: SegmentCopies, home: Path, prog
 
 def _begin(draft: Path, snapshot: OpenSnapshot) -> None:
     """A folder for it; one that was begun for the same snapshot keeps its segments and nothing else."""
-    draft.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    make_folder(draft.parent, PRIVATE_FOLDER)
     begun = _Restoring(snapshot.name)
     if not draft.exists():
         draft.mkdir(mode=PRIVATE_FOLDER)
-    elif any(draft.iterdir()) and _begun(draft) != begun:
+    elif not all(is_draft_of(each, _STATE) for each in draft.iterdir()) and _begun(draft) != begun:
         raise ConfigurationInvalid(f"{draft} is of a restore of another snapshot: remove it first")
     for name in (KEYS, SETTINGS, POLICY, SITE_INDEX, SITE_CHECKPOINTS):
         path = draft / name
