@@ -136,12 +136,12 @@ def _tails(rooms: RecoveryRooms, permit: Permit) -> Iterator[_Tail]:
 def _tail(store: SegmentStore, permit: Permit, info: SegmentInfo, end: int) -> _Tail:
     """Records that were erased are in no row any more, and accounted for all the same."""
     is_filling, is_alone = True, False
-    for record in store.scan(permit, info.name):
+    for record in store.scan(permit, info.name, end):
         if isinstance(record, TornTail):
             is_filling = False
         elif record.location.offset == end and record.is_erased:
             end += record.location.length
-        elif record.location.offset >= end:
+        else:
             is_filling = False
             is_alone = record.location.length == info.size_bytes
     return _Tail(info.name, end, info.size_bytes - end, is_filling, is_alone)
