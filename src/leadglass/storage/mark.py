@@ -80,9 +80,9 @@ class IndexMark:
             StorageFailed: the disk refuses; nothing is marked.
         """
         self._leave()
-        self._descriptor = self._write(permit, mark)
-        self._is_synced = True
-        self._synced_at_s = self._clock.monotonic_s()
+        descriptor = self._write(permit, mark)
+        self._is_synced, self._synced_at_s = True, self._clock.monotonic_s()
+        self._descriptor = descriptor  # last: from now on the committer's thread may advance it
 
     def dispute(self, permit: Permit, mark: Mark) -> None:
         """Write down, durably, that these segments go on with an index that does not have this line.
