@@ -50,7 +50,8 @@ fuzz: $(INSTALLED) ## a million broken PDUs, a million broken data sets, 20,000 
 torture: $(INSTALLED) peers ## 10,000 kills, 500 power cuts, every call of a store failing in every way (hours; Ctrl-C ends it)
 	LEADGLASS_KILLS=$${LEADGLASS_KILLS:-10000} LEADGLASS_POWER_CUTS=$${LEADGLASS_POWER_CUTS:-500} \
 		LEADGLASS_FAULTS_EACH=0 \
-		$(BIN)/pytest -s tests/faults/test_power_cut.py tests/faults/test_failing_calls.py tests/faults/test_crash.py
+		$(BIN)/pytest -s tests/faults/test_power_cut.py tests/faults/test_power_cut_upkeep.py \
+		tests/faults/test_failing_calls.py tests/faults/test_crash.py
 
 bench: $(INSTALLED) peers ## measure against Orthanc and DCMTK, write docs/reference/benchmarks.md (half an hour)
 	$(BIN)/python -m bench.run $(ARGS)

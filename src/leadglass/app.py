@@ -57,6 +57,7 @@ from leadglass.storage.filesystem import PosixFileSystem
 from leadglass.storage.health import StoreState
 from leadglass.storage.keys import FileKeyProvider, KeyProvider
 from leadglass.storage.local import LocalLimits, LocalSegmentStore
+from leadglass.storage.mark import IndexMark
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -107,6 +108,7 @@ class Site:
     index: Index
     keys: FileKeyProvider
     store: LocalSegmentStore
+    mark: IndexMark
     trail: AuditTrail
     committer: Committer
     gate: Gate
@@ -206,9 +208,11 @@ def open_site(home: Home, policy: Policy, deliver: Deliver) -> Iterator[Site]:
         trail = AuditTrail(settings.ae[0], clock, signer, home.checkpoints)
         store = open_store(home, settings, keys, clock)
         closing.callback(store.close)
+        mark = IndexMark(home.directory / settings.storage.segments, PosixFileSystem(), clock)
+        closing.callback(mark.close)
         authority = Authority.open(home.keys, clock)
         revocations = Revocations(authority.crl_path, authority.ca)
-        committer = Committer(store, keys, engine, trail, clock, secrets.token_bytes, deliver)
+        committer = Committer(store, mark, keys, engine, trail, clock, secrets.token_bytes, deliver)
         gate = Gate(policy, committer, clock)
         committer.start()
         closing.callback(committer.stop)
@@ -221,6 +225,7 @@ def open_site(home: Home, policy: Policy, deliver: Deliver) -> Iterator[Site]:
             index=Index(engine),
             keys=keys,
             store=store,
+            mark=mark,
             trail=trail,
             committer=committer,
             gate=gate,

@@ -14,6 +14,7 @@ from leadglass.app import MIB, Home, Site, open_store
 from leadglass.archive.check import Checker, CheckReport
 from leadglass.archive.compaction import CompactionRooms, Compactor
 from leadglass.archive.deletion import Deleter, Rooms
+from leadglass.archive.recover import RecoveryRooms
 from leadglass.archive.repair import recount, repair
 from leadglass.archive.retention import Retention
 from leadglass.archive.scrub import Scrubber, ScrubPlan
@@ -55,7 +56,15 @@ def repaired(site: Site, report: CheckReport) -> tuple[list[Uid], int]:
 def deleter_of(site: Site) -> Deleter:
     """What moves to the bin, takes back and erases."""
     trail = AuditTrail(site.settings.ae[0], site.clock, site.signer, site.home.checkpoints)
-    rooms = Rooms(Bin(site.engine), Holds(site.engine), site.store, site.committer, trail, site.clock)
+    rooms = Rooms(
+        Bin(site.engine),
+        Holds(site.engine),
+        site.store,
+        compactor_of(site),
+        site.committer,
+        trail,
+        site.clock,
+    )
     return Deleter(rooms, site.settings.retention.bin_days)
 
 
@@ -74,6 +83,11 @@ def damages_of(site: Site) -> Damages:
 def retention_of(site: Site) -> Retention:
     """What moves to the bin by itself."""
     return Retention(site.settings.retention.rules, Aging(site.engine), deleter_of(site), site.clock)
+
+
+def recovery_rooms(site: Site) -> RecoveryRooms:
+    """What recovery looks at."""
+    return RecoveryRooms(site.index, site.engine, site.store, site.mark)
 
 
 def backup_rooms(site: Site) -> BackupRooms:

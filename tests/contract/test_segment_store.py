@@ -297,6 +297,7 @@ def test_scan_finds_every_record(store: SegmentStore) -> None:
         for number, (location, size) in enumerate(zip(locations, SIZES, strict=True))
     ]
     assert list(store.scan(PERMIT, locations[0].segment)) == expected
+    assert list(store.scan(PERMIT, locations[0].segment, locations[1].offset)) == expected[1:]
 
 
 def test_scan_shows_a_torn_tail_wherever_it_tears(store: SegmentStore) -> None:

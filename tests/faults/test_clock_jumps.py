@@ -1,7 +1,8 @@
 """The wall clock jumps, by a day or by ten years, forwards and back, under a serving site.
 
 What the policy and certificates say of dates goes on counting: ten years on, the plaintext zone is overdue
-for review and closed. Nothing else may notice: what was acknowledged stays, before and after a new start.
+for review and closed, and whoever shows a certificate is refused at the door. Nothing else may notice: what
+was acknowledged stays, before and after a new start, and with the true clock everybody works again.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from tests.support.fault_journal import SCANNER_AE, FaultJournal, add_scanner_an
 from tests.support.fork_server import ForkServer, fork_server
 from tests.support.hostile_data import CT_IMAGE, large, small
 from tests.support.leadglass import leadglass
-from tests.support.raw_peer import RawPeer, Received, contexts_for
-from tests.support.site import LiveSite, make_site
+from tests.support.raw_peer import DROPPED, RawPeer, Received, client_tls, contexts_for
+from tests.support.site import Credentials, LiveSite, make_site
 
 DAY_S = 86_400
 TEN_YEARS_S = 3_653 * DAY_S
 JUMPS_S = (0, DAY_S, 0, -DAY_S, 0, TEN_YEARS_S, 0, -TEN_YEARS_S, 0)
+TLS_AE = "CT2"
 STREAMED_BYTES, STREAMED_EVERY = 9 << 20, 12
 
 pytestmark = pytest.mark.timeout(300)
@@ -66,15 +68,35 @@ def site(tmp_path: Path) -> LiveSite:
     return made
 
 
+@pytest.fixture(params=["plain", "mtls"])
+def scanner(request: pytest.FixtureRequest, site: LiveSite, tmp_path: Path) -> Scanner:
+    """One of the plaintext zone, and one with a certificate."""
+    if request.param == "plain":
+        return Scanner(site, tmp_path)
+    return Scanner(site, tmp_path, site.add_device("ct2", "modalities", TLS_AE, makes=("CT",)))
+
+
 class Scanner:
     """Stores a few objects whenever it is asked to, and keeps the journal."""
 
-    def __init__(self, site: LiveSite, folder: Path) -> None:
+    def __init__(self, site: LiveSite, folder: Path, credentials: Credentials | None = None) -> None:
         self.site = site
+        self.ae = TLS_AE if credentials else SCANNER_AE
+        self._tls = client_tls(credentials) if credentials else None
         self.journal = FaultJournal(
             folder / "journal", SyntheticPatient("Clock^Test", "CLOCK-1", "19700101", "O")
         )
         self.numbers = 0
+
+    @property
+    def overdue(self) -> Status:
+        """What a standing association is told ten years on: a certificate is looked at when it begins."""
+        return Status.SUCCESS if self._tls else Status.NOT_AUTHORIZED
+
+    def expected_anew(self, offset_s: int) -> set[int] | None:
+        """Ten years on all is over; ten years ago the plaintext zone was as good, and no certificate yet."""
+        closed = {TEN_YEARS_S, -TEN_YEARS_S} if self._tls else {TEN_YEARS_S}
+        return None if offset_s in closed else {Status.SUCCESS}
 
     def store(self, peer: RawPeer) -> set[int]:
         """Three objects; the statuses that came."""
@@ -94,14 +116,23 @@ class Scanner:
             return large(self.numbers, STREAMED_BYTES, self.journal.patient)
         return small(self.numbers, patient=self.journal.patient)
 
+    def connected(self) -> RawPeer:
+        """A connection of the kind that this scanner has."""
+        return RawPeer(self.site.tls_port if self._tls else self.site.plain_port, tls=self._tls)
+
     def store_anew(self) -> set[int] | None:
-        """The same on an association of its own; ``None`` where that is refused."""
-        with RawPeer(self.site.plain_port) as peer:
-            answer = peer.associate(SCANNER_AE, contexts_for(CT_IMAGE))
-            if isinstance(answer, Received) and answer.pdu_type == PduType.ASSOCIATE_RJ:
-                return None
-            assert isinstance(answer, AssociateAccept), answer
-            return self.store(peer)
+        """The same on an association of its own; ``None`` where that is refused, or the connection is."""
+        try:
+            with self.connected() as peer:
+                answer = peer.associate(self.ae, contexts_for(CT_IMAGE))
+                if answer is None or (
+                    isinstance(answer, Received) and answer.pdu_type == PduType.ASSOCIATE_RJ
+                ):
+                    return None
+                assert isinstance(answer, AssociateAccept), answer
+                return self.store(peer)
+        except DROPPED:
+            return None
 
 
 def require_sound(site: LiveSite, journal: FaultJournal) -> None:
@@ -117,21 +148,17 @@ def require_sound(site: LiveSite, journal: FaultJournal) -> None:
 
 
 def test_a_clock_that_jumps_under_a_server_loses_nothing(
-    site: LiveSite, forks: ForkServer, clock: MovedClock, tmp_path: Path
+    site: LiveSite, forks: ForkServer, clock: MovedClock, scanner: Scanner
 ) -> None:
-    scanner = Scanner(site, tmp_path)
     with site.forked(forks) as server:
         server.wait_for(r"^ready ", timeout_s=30)
-        with RawPeer(site.plain_port) as standing:
-            standing.open(SCANNER_AE, contexts_for(CT_IMAGE))
+        with scanner.connected() as standing:
+            standing.open(scanner.ae, contexts_for(CT_IMAGE))
             for offset_s in JUMPS_S:
                 clock.move(offset_s)
-                if offset_s == TEN_YEARS_S:
-                    assert scanner.store(standing) == {Status.NOT_AUTHORIZED}
-                    assert scanner.store_anew() is None
-                else:
-                    assert scanner.store(standing) == {Status.SUCCESS}
-                    assert scanner.store_anew() == {Status.SUCCESS}
+                expected = scanner.overdue if offset_s == TEN_YEARS_S else Status.SUCCESS
+                assert scanner.store(standing) == {expected}, offset_s
+                assert scanner.store_anew() == scanner.expected_anew(offset_s), offset_s
         assert scanner.journal.require(site) == len(scanner.journal.acknowledged)
         assert server.stop() == 0
         assert "Traceback" not in server.text(), server.text()
@@ -139,15 +166,13 @@ def test_a_clock_that_jumps_under_a_server_loses_nothing(
 
 
 def test_a_server_started_with_a_wrong_clock_recovers_and_loses_nothing(
-    site: LiveSite, forks: ForkServer, clock: MovedClock, tmp_path: Path
+    site: LiveSite, forks: ForkServer, clock: MovedClock, scanner: Scanner
 ) -> None:
-    scanner = Scanner(site, tmp_path)
     for offset_s in JUMPS_S:
         clock.move(offset_s)
         with site.forked(forks) as server:
             server.wait_for(r"^ready ", timeout_s=30)
-            stored = scanner.store_anew()
-            assert stored == (None if offset_s == TEN_YEARS_S else {Status.SUCCESS})
+            assert scanner.store_anew() == scanner.expected_anew(offset_s), offset_s
             server.kill()
             assert "Traceback" not in server.text(), server.text()
     with site.forked(forks) as server:

@@ -16,6 +16,7 @@ from leadglass.archive.committer import Committer
 from leadglass.archive.ingest import Announced, Incoming, Ingest, IngestLimits
 from leadglass.archive.jobs import Deliver, Done, StoreResult
 from leadglass.archive.query import Finder
+from leadglass.archive.recover import RecoveryRooms
 from leadglass.archive.retrieve import Retriever
 from leadglass.audit.read import AuditLine, Filters, after
 from leadglass.audit.signing import Signer, create_signer
@@ -33,6 +34,7 @@ from leadglass.model.caller import LocalAdministrator, Peer, Transport
 from leadglass.model.names import AETitle
 from leadglass.model.permit import EVERYTHING, Permit, issue_permit
 from leadglass.storage.local import LocalLimits, LocalSegmentStore
+from leadglass.storage.mark import IndexMark
 from tests.support.audit_rig import FakeClock
 from tests.support.executors import InThisThread
 from tests.support.policies import NOW, policy
@@ -111,6 +113,7 @@ class ArchiveRig:
     signer: Signer
     trail: AuditTrail
     store: LocalSegmentStore
+    mark: IndexMark
     committer: Committer
     gate: Gate
     index: Index
@@ -132,6 +135,10 @@ class ArchiveRig:
     def retriever(self) -> Retriever:
         limits = ConvertLimits(100, InflateLimits(200, 1 << 24))
         return Retriever(self.gate, self.index, self.store, "NORTH", limits)
+
+    @property
+    def recovery(self) -> RecoveryRooms:
+        return RecoveryRooms(self.index, self.engine, self.store, self.mark)
 
     @property
     def checker(self) -> Checker:
@@ -184,6 +191,7 @@ class ArchiveRig:
             if self.started:
                 self.committer.stop()
             self.store.close()
+            self.mark.close()
             self.engine.dispose()
 
 
@@ -212,7 +220,8 @@ def archive_rig(
         filesystem=disk,
         limits=LocalLimits(segment_bytes, 4, 16 << 10),
     )
-    committer = Committer(store, keys, engine, trail, clock, os.urandom, deliver)
+    mark = IndexMark(folder / "segments", disk, clock)
+    committer = Committer(store, mark, keys, engine, trail, clock, os.urandom, deliver)
     gate = Gate(policy(policy_text), committer, clock)
     ingest = Ingest(gate, store, committer, os.urandom, limits, InThisThread())
     rig = ArchiveRig(
@@ -224,6 +233,7 @@ def archive_rig(
         signer,
         trail,
         store,
+        mark,
         committer,
         gate,
         Index(engine),

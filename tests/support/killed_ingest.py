@@ -32,6 +32,7 @@ class Scanner:
     journal: FaultJournal
     first_number: int
     at_work: threading.Event
+    streamed_every: int
 
     def work(self) -> None:
         try:
@@ -49,7 +50,7 @@ class Scanner:
 
     def _object(self, count: int) -> SyntheticInstance:
         number = self.first_number + count
-        if count % STREAMED_EVERY == 1:
+        if count % self.streamed_every == 1:
             return large(number, STREAMED_BYTES, self.journal.patient)
         return small(number, patient=self.journal.patient)
 
@@ -60,12 +61,17 @@ def journal_of(kill: int, folder: Path) -> FaultJournal:
 
 
 def ingest_until_killed(
-    site: LiveSite, server: ChildProcess, kill: int, journal: FaultJournal, chance: random.Random
+    site: LiveSite,
+    server: ChildProcess,
+    kill: int,
+    journal: FaultJournal,
+    chance: random.Random,
+    streamed_every: int = STREAMED_EVERY,
 ) -> None:
     """Scanners store until the server dies under them, soon and at no certain moment."""
     at_work = threading.Event()
     scanners = [
-        Scanner(site.plain_port, journal, (kill * SCANNERS + each) * NUMBERS_EACH, at_work)
+        Scanner(site.plain_port, journal, (kill * SCANNERS + each) * NUMBERS_EACH, at_work, streamed_every)
         for each in range(SCANNERS)
     ]
     with ThreadPoolExecutor(SCANNERS) as pool:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
 import time
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 LISTENING = "0A"
+GIVEN_OUT = Path("/proc/sys/net/ipv4/ip_local_port_range")
+LOWEST, ATTEMPTS = 10_000, 100
+CHANCE = random.SystemRandom()  # not what a test has seeded
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A TCP port on 127.0.0.1 that nobody listened on a moment ago.
+
+    Not one of those that the system gives to connections going out: a site keeps its port while its server
+    is killed and started again, and a client somewhere else must not get it in between.
+    """
+    given_out_from = int(GIVEN_OUT.read_text(encoding="ascii").split()[0])
+    for _ in range(ATTEMPTS):
+        port = CHANCE.randrange(LOWEST, max(given_out_from, LOWEST + 1))
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
+    raise OSError(f"no free port among {ATTEMPTS} between {LOWEST} and {given_out_from}")
 
 
 def accepts(port: int, host: str = LOOPBACK) -> bool:

@@ -30,7 +30,15 @@ from leadglass.admin.snapshots import (
 )
 from leadglass.identity.authority import ISSUED
 from leadglass.identity.bundle import MAX_BUNDLE_BYTES, open_bundle
-from leadglass.identity.files import PUBLIC_MODE, SECRET_MODE, read_file, sync_directory, write_new
+from leadglass.identity.files import (
+    PUBLIC_MODE,
+    SECRET_MODE,
+    is_draft_of,
+    make_folder,
+    read_file,
+    sync_directory,
+    write_new,
+)
 from leadglass.model.errors import ConfigurationInvalid, IntegrityBroken, SiteExists, StorageFailed
 from leadglass.sitefile import StorageSettings, read_settings
 from leadglass.storage.copies import SegmentCopies, SegmentCopy
@@ -160,8 +168,7 @@ def restore_site(snapshot: OpenSnapshot, copies: SegmentCopies, home: Path, prog
     refuse_to_overwrite(home)
     draft = restoring_folder(home)
     try:
-        draft.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-        draft.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        make_folder(draft, PRIVATE_FOLDER)
         with ExitStack() as alone:
             for folder in (home, draft) if home.exists() else (draft,):
                 alone.enter_context(alone_in(folder))
@@ -180,7 +187,7 @@ def _build(draft: Path, snapshot: OpenSnapshot, copies: SegmentCopies, progress:
     settings, segments = _settings(snapshot)
     _require_room(draft, snapshot)
     _put_files(draft, {**snapshot.files, SETTINGS: settings})
-    (draft / segments).mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    make_folder(draft / segments, PRIVATE_FOLDER)
     problems = _put_segments(draft / segments, snapshot, copies, progress)
     _copy(snapshot.index, draft / SITE_INDEX)
     write_new(draft / SITE_CHECKPOINTS, snapshot.checkpoints, SECRET_MODE)
@@ -191,8 +198,9 @@ def _build(draft: Path, snapshot: OpenSnapshot, copies: SegmentCopies, progress:
 def _begin(draft: Path, snapshot: OpenSnapshot) -> None:
     """One that was begun for the same snapshot keeps its segments and nothing else."""
     begun = _Restoring(snapshot.name)
-    for half_written in draft.glob(f".{_STATE}.*.new"):  # of one that was killed at its first step
-        half_written.unlink()
+    for each in draft.iterdir():
+        if is_draft_of(each, _STATE):  # of one that was killed at its first step
+            each.unlink()
     if any(draft.iterdir()) and _begun(draft) != begun:
         raise ConfigurationInvalid(f"{draft} is of a restore of another snapshot: remove it first")
     for name in (KEYS, SETTINGS, POLICY, SITE_INDEX, SITE_CHECKPOINTS):

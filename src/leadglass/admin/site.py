@@ -14,7 +14,7 @@ from leadglass.admin.occupancy import refuse_while_restoring
 from leadglass.audit.signing import create_signer
 from leadglass.audit.trail import AuditTrail
 from leadglass.identity.authority import Authority
-from leadglass.identity.files import SECRET_MODE, sync_directory, write_new, write_secret
+from leadglass.identity.files import SECRET_MODE, make_folder, sync_directory, write_new, write_secret
 from leadglass.index.engine import open_engine
 from leadglass.index.migrate import migrate
 from leadglass.model.action import SITE, Verb
@@ -87,7 +87,7 @@ def create_site(
     home = home.resolve()
     refuse_to_overwrite(home)
     refuse_while_restoring(home)
-    home.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    make_folder(home.parent, PRIVATE_FOLDER)
     try:
         draft = Path(tempfile.mkdtemp(prefix=f".{home.name}.init-", dir=home.parent))  # mode 0700
     except OSError as error:

@@ -29,7 +29,14 @@ import msgspec
 
 from leadglass.admin.site import KEYS, POLICY, SETTINGS
 from leadglass.identity.authority import ISSUED
-from leadglass.identity.files import SECRET_MODE, read_file, replace_file, sync_directory, write_new
+from leadglass.identity.files import (
+    SECRET_MODE,
+    is_draft_of,
+    make_folder,
+    read_file,
+    replace_file,
+    sync_directory,
+)
 from leadglass.model.errors import ConfigurationInvalid, IntegrityBroken, NotFound, StorageFailed
 from leadglass.storage.copies import SegmentCopies, SegmentCopy
 from leadglass.storage.ulid import is_ulid
@@ -100,13 +107,9 @@ class BackupFolder:
             ConfigurationInvalid: it holds something else, another site's backup say, or cannot be used.
         """
         try:
-            path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            make_folder(path, PRIVATE_FOLDER)
             if not (path / MARKER).exists():
-                if any(each.name != "lost+found" for each in path.iterdir()):
-                    raise ConfigurationInvalid(
-                        f"{path} holds other files: give the backup a folder of its own"
-                    )
-                write_new(path / MARKER, msgspec.json.encode(Marker(FORMAT, site)), SECRET_MODE)
+                _begin(path, site)
             if _marker(path).site != site:
                 raise ConfigurationInvalid(f"{path} is the backup of another site: choose another folder")
             for name in (SEGMENTS, SNAPSHOTS):
@@ -261,6 +264,14 @@ def is_site_file(name: str) -> bool:
 def write_json(path: Path, value: object) -> None:
     """A new file of a snapshot, durably."""
     replace_file(path, msgspec.json.encode(value), SECRET_MODE)
+
+
+def _begin(path: Path, site: str) -> None:
+    """Make a backup folder of one that holds nothing, or what was left when that was broken off before."""
+    if any(each.name != "lost+found" and not is_draft_of(each, MARKER) for each in path.iterdir()):
+        raise ConfigurationInvalid(f"{path} holds other files: give the backup a folder of its own")
+    sync_directory(path.parent)  # whoever made it may have been killed before that
+    replace_file(path / MARKER, msgspec.json.encode(Marker(FORMAT, site)), SECRET_MODE)
 
 
 def _marker(path: Path) -> Marker:

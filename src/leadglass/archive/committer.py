@@ -38,6 +38,7 @@ from leadglass.model.instance import Location
 from leadglass.model.names import Uid
 from leadglass.model.permit import Permit
 from leadglass.storage.keys import KeyProvider
+from leadglass.storage.mark import IndexMark, Mark
 from leadglass.storage.seal import ObjectToSeal
 from leadglass.storage.store import SegmentStore
 
@@ -62,6 +63,7 @@ class Committer:
     def __init__(
         self,
         store: SegmentStore,
+        mark: IndexMark,
         keys: KeyProvider,
         engine: Engine,
         trail: AuditTrail,
@@ -70,6 +72,7 @@ class Committer:
         deliver: Deliver,
     ) -> None:
         self._store = store
+        self._mark = mark
         self._keys = keys
         self._writer = Writer(engine)
         self._trail = trail
@@ -273,6 +276,7 @@ class Committer:
             verdicts = self._place(transaction, jobs, written) if jobs else []
             lines = [audit_line(job, verdict) for job, verdict in zip(jobs, verdicts, strict=True)]
             self._trail.append(transaction.connection, [*self._unwritten, *lines])
+        self._mark.advance(Mark(self._trail.written.seq, self._trail.written.hash))
         self._unwritten.clear()
         del self._orphans[older_orphans:]
         self._remove_orphans()
@@ -381,6 +385,7 @@ class Committer:
         """Sign the end of the trail, if it grew."""
         if self._disk_failure is not None:
             return
+        self._mark.settle()
         try:
             with self._writer.transaction() as transaction:
                 self._trail.checkpoint(transaction.connection)

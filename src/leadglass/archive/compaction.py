@@ -8,7 +8,7 @@ segment with a record that the index does not know, and that was not erased, is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -18,13 +18,14 @@ from typing import Final, Protocol
 from leadglass.archive.recording import Recorder
 from leadglass.index.places import Compaction, Move, Places
 from leadglass.model.clock import Clock
+from leadglass.model.errors import IntegrityBroken
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.instance import Location
 from leadglass.model.permit import Permit
 from leadglass.storage.directory import SegmentInfo
 from leadglass.storage.reader import ScannedRecord, TornTail
 from leadglass.storage.seal import Sealable
-from leadglass.storage.store import PendingAppend
+from leadglass.storage.store import PendingAppend, Record
 
 BATCH_BYTES: Final = 16 << 20
 RESERVE_BYTES: Final = 64 << 20
@@ -49,6 +50,9 @@ class Segments(Protocol):
 
     def truncate_tail(self, permit: Permit, segment: str, keep_bytes: int) -> None:
         """As ``SegmentStore.truncate_tail``."""
+
+    def erase(self, permit: Permit, records: Sequence[Record]) -> None:
+        """As ``SegmentStore.erase``."""
 
     def free_bytes(self, permit: Permit) -> int:
         """As ``SegmentStore.free_bytes``."""
@@ -149,6 +153,28 @@ class Compactor:
             self._rooms.places.forget(permit)
         return True
 
+    def erase_copies(self, permit: Permit, object_ids: Collection[bytes]) -> None:
+        """Of objects that were condemned and erased where the index named them: what else there is of them.
+
+        A compaction that is not settled leaves each object twice: in the old segment, until no reader is
+        on its way there; or, broken off, in the new one, of which nothing counts, and which goes.
+
+        Raises:
+            NotPermitted: as ``candidates``.
+            IntegrityBroken: the old segment cannot be read to its end.
+            StorageFailed: the disk refuses.
+        """
+        if self.settle(permit, READERS_GRACE):
+            return
+        begun = self._rooms.places.begun(permit)
+        if begun is None:
+            return
+        try:
+            self._erase_in(permit, begun.source, object_ids)
+        except IntegrityBroken:
+            if self._is_there(permit, begun.source):
+                raise  # else it was settled meanwhile
+
     def compact(self, permit: Permit, candidate: Candidate, copied: Callable[[int], bool]) -> Result:
         """Compact one; the old segment stays until ``settle``.
 
@@ -231,9 +257,20 @@ class Compactor:
 
     def _remove(self, permit: Permit, segment: str) -> None:
         """Remove a segment in which the index names nothing; it may be gone already."""
-        there = any(info.name == segment for info in self._rooms.segments.segments(permit))
-        if there and not self._rooms.places.in_segment(permit, segment):
+        if self._is_there(permit, segment) and not self._rooms.places.in_segment(permit, segment):
             self._rooms.segments.truncate_tail(permit, segment, 0)
+
+    def _erase_in(self, permit: Permit, segment: str, object_ids: Collection[bytes]) -> None:
+        copies = []
+        for record in self._rooms.segments.scan(permit, segment):
+            if isinstance(record, TornTail):
+                raise IntegrityBroken(f"segments/{segment}.seg+{record.offset}: no copy can be found beyond")
+            if record.object_id in object_ids:
+                copies.append(Record(record.location, record.object_id))
+        self._rooms.segments.erase(permit, copies)
+
+    def _is_there(self, permit: Permit, segment: str) -> bool:
+        return any(info.name == segment for info in self._rooms.segments.segments(permit))
 
     def _note(self, permit: Permit, candidate: Candidate, count: int) -> None:
         returned = candidate.size_bytes - candidate.live_bytes

@@ -7,10 +7,11 @@ it is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Protocol
 
 from leadglass.archive.recording import Recorder
 from leadglass.audit.trail import AuditTrail
@@ -27,6 +28,13 @@ MAX_REASON_CHARACTERS = 200
 ERASED_AT_ONCE = 256
 
 
+class Copies(Protocol):
+    """Where an object may lie a second time; ``Compactor`` knows."""
+
+    def erase_copies(self, permit: Permit, object_ids: Collection[bytes]) -> None:
+        """As ``Compactor.erase_copies``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rooms:
     """What deletion works on."""
@@ -34,6 +42,7 @@ class Rooms:
     bin: Bin
     holds: Holds
     store: SegmentStore
+    copies: Copies
     recorder: Recorder
     trail: AuditTrail  # a pen of its own: an erasure and its line are one transaction
     clock: Clock
@@ -117,6 +126,7 @@ class Deleter:
             if not batch:
                 break
             self._destroy(permit, batch)
+            self._rooms.copies.erase_copies(permit, {each.object_id for each in batch})
             lines = [_erased(permit, each) for each in batch]
             self._rooms.bin.erased(permit, batch, partial(self._rooms.trail.append, events=lines))
             done += len(batch)

@@ -11,13 +11,14 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, select
 from sqlalchemy.exc import DBAPIError
 
-from leadglass.audit.chain import from_microseconds, microseconds, read_canonical
+from leadglass.audit.chain import START, Link, from_microseconds, microseconds, read_canonical
 from leadglass.audit.tables import audit_event
 from leadglass.model.errors import IntegrityBroken
 from leadglass.model.event import AuditEvent, Outcome
 
 ROWS_AT_ONCE: Final = 500
 
+_LINK: Final = (audit_event.c.seq, audit_event.c.hash)
 _COLUMNS: Final = (audit_event.c.seq, audit_event.c.time_us, audit_event.c.node, audit_event.c.body)
 
 
@@ -64,6 +65,18 @@ def after(connection: Connection, seq: int, filters: Filters = NO_FILTERS) -> It
     return _lines(connection, onwards)
 
 
+def end_of(connection: Connection) -> Link:
+    """The last line's number and hash. Raises as ``tail``."""
+    return _link(connection, select(*_LINK).order_by(audit_event.c.seq.desc()).limit(1)) or START
+
+
+def link_at(connection: Connection, seq: int) -> Link | None:
+    """Number and hash of line ``seq``; ``None``: there is no such line. Raises as ``tail``."""
+    if seq == START.seq:
+        return START
+    return _link(connection, select(*_LINK).where(audit_event.c.seq == seq))
+
+
 def ndjson(lines: Iterable[AuditLine]) -> Iterator[bytes]:
     """One JSON object a line, newline included, keys sorted."""
     for line in lines:
@@ -83,6 +96,14 @@ def _filtered(filters: Filters) -> Select[Any]:
     if filters.since is not None:
         statement = statement.where(audit_event.c.time_us >= microseconds(filters.since))
     return statement
+
+
+def _link(connection: Connection, statement: Select[Any]) -> Link | None:
+    try:
+        row = connection.execute(statement).one_or_none()
+    except DBAPIError as error:
+        raise IntegrityBroken(f"the audit trail cannot be read: {error.orig}") from error
+    return None if row is None else Link(row.seq, row.hash)
 
 
 def _lines(connection: Connection, statement: Select[Any]) -> Iterator[AuditLine]:

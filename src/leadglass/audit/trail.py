@@ -45,6 +45,12 @@ class AuditTrail:
         self._checkpoints_path = checkpoints_path
         self._appended = 0
         self._signed_at_s = clock.monotonic_s()
+        self._written = START
+
+    @property
+    def written(self) -> Link:
+        """The last line that ``append`` wrote; it counts when its transaction has committed."""
+        return self._written
 
     def append(self, connection: Connection, events: Sequence[AuditEvent]) -> None:
         """Write the events, in order, into the caller's transaction, which began IMMEDIATE.
@@ -82,6 +88,7 @@ class AuditTrail:
                 )
             hot = _hot(connection.dialect)
             _cursor(connection).executemany(hot.insert, [hot.parameters(row) for row in rows])
+        self._written = end
         self._appended += len(events)
 
     def checkpoint(self, connection: Connection) -> None:

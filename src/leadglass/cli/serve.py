@@ -42,7 +42,7 @@ from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.permit import Permit
 from leadglass.net.server import DicomServer
 from leadglass.policy import FailedTest
-from leadglass.use_cases import compactor_of, deleter_of, retention_of, scrubber_of
+from leadglass.use_cases import compactor_of, deleter_of, recovery_rooms, retention_of, scrubber_of
 
 WATCH_S = 0.25
 HOUSEKEEPING_S = 1.0
@@ -126,7 +126,7 @@ class _Serving:
         self._key_id = self.site.keys.current().key_id.hex()
         permit = self.site.permit(Verb.OPERATE)
         compactor_of(self.site).settle(permit, timedelta())  # nobody reads yet
-        recovered = recover(self.site.index, self.site.store, permit)
+        recovered = recover(recovery_rooms(self.site), permit)
         if recovered.anything:
             self._record("server.recovered", Outcome.DONE, recovered.text)
             log.info("recovered", what=recovered.text)

@@ -19,6 +19,7 @@ SECRET_MODE = 0o600
 PUBLIC_MODE = 0o644
 MAX_FILE_BYTES = 1 << 20  # keys, certificates and policies are far smaller
 
+_DRAFT = ".new"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -47,7 +48,7 @@ def write_secret(path: Path, content: bytes) -> None:
 
 def replace_file(path: Path, content: bytes, mode: int) -> None:
     """Put ``content`` in place of ``path`` at once: a reader sees the old or the new, never a mix."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    draft = path.with_name(f".{path.name}.{os.getpid()}{_DRAFT}")
     draft.unlink(missing_ok=True)  # of a process with our number that was killed
     write_new(draft, content, mode)
     try:
@@ -56,6 +57,11 @@ def replace_file(path: Path, content: bytes, mode: int) -> None:
         draft.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def is_draft_of(path: Path, name: str) -> bool:
+    """Whether it is what a ``replace_file`` of this name has left that was killed."""
+    return path.name.startswith(f".{name}.") and path.suffix == _DRAFT
 
 
 def read_file(path: Path, at_most: int = MAX_FILE_BYTES) -> bytes:
@@ -88,6 +94,18 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_folder(path: Path, mode: int) -> None:
+    """A folder and those above it that are missing, each with its name durable. It may be there already.
+
+    Raises:
+        OSError: one cannot be made.
+    """
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=mode, exist_ok=True)
+        sync_directory(each.parent)
 
 
 @contextmanager

@@ -183,12 +183,12 @@ class LocalSegmentStore:
         require_permit(permit)
         return self._directory.segments()
 
-    def scan(self, permit: Permit, segment: str) -> Iterator[ScannedRecord | TornTail]:
+    def scan(self, permit: Permit, segment: str, start: int = 0) -> Iterator[ScannedRecord | TornTail]:
         """As ``SegmentStore.scan``."""
         require_permit(permit)
         with self._readable.borrow(segment) as descriptor:
             size_bytes = os.fstat(descriptor).st_size
-        return walk(self._read_at, segment, size_bytes)
+        return walk(self._read_at, segment, size_bytes, start)
 
     def truncate_tail(self, permit: Permit, segment: str, keep_bytes: int) -> None:
         """As ``SegmentStore.truncate_tail``."""

@@ -115,10 +115,10 @@ class MemorySegmentStore:
         require_permit(permit)
         return iter([SegmentInfo(name, len(self._segments[name])) for name in sorted(self._segments)])
 
-    def scan(self, permit: Permit, segment: str) -> Iterator[ScannedRecord | TornTail]:
+    def scan(self, permit: Permit, segment: str, start: int = 0) -> Iterator[ScannedRecord | TornTail]:
         """As ``SegmentStore.scan``."""
         require_permit(permit)
-        return walk(self._read_at, segment, len(self._content(segment)))
+        return walk(self._read_at, segment, len(self._content(segment)), start)
 
     def truncate_tail(self, permit: Permit, segment: str, keep_bytes: int) -> None:
         """As ``SegmentStore.truncate_tail``."""

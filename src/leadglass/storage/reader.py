@@ -128,8 +128,10 @@ def verify_record(read_at: ReadAt, location: Location, object_id: bytes, keys: K
         pass
 
 
-def walk(read_at: ReadAt, segment: str, size_bytes: int) -> Iterator[ScannedRecord | TornTail]:
-    """The records of a segment in order, by their headers; needs no key.
+def walk(
+    read_at: ReadAt, segment: str, size_bytes: int, start: int = 0
+) -> Iterator[ScannedRecord | TornTail]:
+    """The records of a segment in order, by their headers, from where one begins; needs no key.
 
     A TornTail comes last, and only if the segment does not end with a whole record, or with the zeros
     that fill the last block of a segment that is being written.
@@ -137,7 +139,7 @@ def walk(read_at: ReadAt, segment: str, size_bytes: int) -> Iterator[ScannedReco
     Raises:
         IntegrityBroken: the disk does not give the segment's bytes; that is no torn tail.
     """
-    offset = 0
+    offset = start
     while offset < size_bytes:
         raw = read_at(segment, offset, HEADER_BYTES)
         try:

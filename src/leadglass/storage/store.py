@@ -89,8 +89,10 @@ class SegmentStore(Protocol):
     def segments(self, permit: Permit) -> Iterator[SegmentInfo]:
         """All segments, oldest first; a large object shows when it is finished."""
 
-    def scan(self, permit: Permit, segment: str) -> Iterator[ScannedRecord | TornTail]:
+    def scan(self, permit: Permit, segment: str, start: int = 0) -> Iterator[ScannedRecord | TornTail]:
         """Walk a segment record by record, without any key. A TornTail comes last, if at all.
+
+        ``start``: where a record begins, or the segment ends.
 
         Raises:
             IntegrityBroken: there is no such segment, or the disk does not give its bytes.

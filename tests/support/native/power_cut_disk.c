@@ -5,7 +5,8 @@
  * Of a file's data, what fsync or fdatasync has reached stays. Of the rest of each file all is lost, or a
  * prefix of its pages stays, or any pages do, as the seed says. Names (create, rename, unlink, mkdir) stay
  * only once their directory was synced; of the rest a prefix of what was done, in its order, may stay.
- * One thread, so that nothing here needs a lock. A directory cannot be renamed.
+ * A directory is renamed with all that is in it, as one change; what of it was not synced before is lost with
+ * the change, or at its old name. One thread, so that nothing here needs a lock.
  */
 #define FUSE_USE_VERSION 31
 #define _GNU_SOURCE
@@ -47,7 +48,7 @@ struct names {
   size_t count, room;
 };
 
-struct change { /* what became of one name or, in a rename, of two */
+struct change { /* what became of one name or, in a rename, of two; of a folder, of all that is in it */
   char *gone, *made;
   struct node *node;
 };
@@ -95,12 +96,34 @@ static int lies_in(const char *path, const char *folder) {
   return !strncmp(path, folder, length) && path[length] == '/' && !strchr(path + length + 1, '/');
 }
 
+/* The path as it is when a folder has moved, or NULL if it is not in there. */
+static char *moved(const char *path, const char *from, const char *to) {
+  size_t length = strlen(from);
+  if (!path || strncmp(path, from, length) || path[length] != '/') return NULL;
+  char *made = grown(NULL, strlen(to) + strlen(path + length) + 1);
+  return strcat(strcpy(made, to), path + length);
+}
+
+static void move_text(char **path, const char *from, const char *to) {
+  char *made = moved(*path, from, to);
+  if (!made) return;
+  free(*path);
+  *path = made;
+}
+
 static void apply(struct names *names, const struct change *change) {
   if (change->gone) drop(names, change->gone);
   if (change->made) put(names, change->made, change->node);
+  if (change->gone && change->made && change->node->folder)
+    for (size_t i = 0; i < names->count; i++) move_text(&names->all[i].path, change->gone, change->made);
 }
 
 static void change_names(const char *gone, const char *made, struct node *node) {
+  if (gone && made && node->folder) /* what is still to be synced in there, moves along */
+    for (size_t i = 0; i < change_count; i++) {
+      move_text(&changes[i].gone, gone, made);
+      move_text(&changes[i].made, gone, made);
+    }
   if (change_count == change_room)
     changes = grown(changes, (change_room = 2 * change_room + 16) * sizeof *changes);
   changes[change_count] = (struct change){copy_of(gone), copy_of(made), node};
@@ -196,6 +219,16 @@ static int has_parent(const char *path) {
   return there;
 }
 
+/* A folder knows its path, which is not what it was when one above it has moved, or has not after all. */
+static void name_folders(void) {
+  for (size_t i = 0; i < live.count; i++) {
+    struct node *node = live.all[i].node;
+    if (!node->folder || !strcmp(node->folder, live.all[i].path)) continue;
+    free(node->folder);
+    node->folder = copy_of(live.all[i].path);
+  }
+}
+
 static void cut_power(unsigned seed) {
   srandom(seed);
   size_t survive = random() % 2 && change_count ? (size_t)random() % (change_count + 1) : 0;
@@ -217,6 +250,7 @@ static void cut_power(unsigned seed) {
     lose_unsynced(platter.all[i].node);
     put(&live, platter.all[i].path, platter.all[i].node);
   }
+  name_folders();
 }
 
 static struct node *node_of(const char *path, struct fuse_file_info *info) {
@@ -373,9 +407,12 @@ static int op_rmdir(const char *path) {
 static int op_rename(const char *from, const char *to, unsigned flags) {
   struct node *node = node_of(from, NULL);
   if (!node) return -ENOENT;
-  if (flags & ~(unsigned)RENAME_NOREPLACE || S_ISDIR(node->mode)) return -EINVAL;
+  if (flags & ~(unsigned)RENAME_NOREPLACE) return -EINVAL;
   if (flags & RENAME_NOREPLACE && find(&live, to)) return -EEXIST;
+  for (size_t i = 0; i < live.count; i++)
+    if (lies_in(live.all[i].path, to)) return -ENOTEMPTY;
   if (strcmp(from, to)) change_names(from, to, node);
+  name_folders();
   return 0;
 }
 

@@ -223,7 +223,7 @@ def test_a_large_object_whose_transaction_failed_is_removed_once_a_later_one_is_
         running.committer.flush()
     assert segment_files(running) == []
     assert running.submit(large()).result() is Stored.NEW
-    assert not recover(running.index, running.store, running.permit(Verb.OPERATE)).anything
+    assert not recover(running.recovery, running.permit(Verb.OPERATE)).anything
 
 
 def test_an_orphan_that_cannot_be_removed_is_left_and_nothing_else_suffers(rig: ArchiveRig) -> None:

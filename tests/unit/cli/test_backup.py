@@ -179,6 +179,24 @@ def test_no_site_is_overwritten_and_no_other_folder_taken(
     assert "holds no snapshot X" in unknown.err
 
 
+def test_what_was_broken_off_before_it_said_what_it_is_is_begun_again(
+    leadglass: Leadglass, home: Path, passphrase: Path, tmp_path: Path
+) -> None:
+    folder, new = tmp_path / "disk" / "backup", tmp_path / "new" / "site"
+    folder.mkdir(parents=True)
+    (folder / ".leadglass-backup.json.4711.new").write_bytes(b"")
+    assert leadglass("--home", home, "backup", folder, "--passphrase-file", passphrase).code == Exit.OK
+    draft = new.parent / ".site.restoring"
+    draft.mkdir(parents=True)
+    (draft / ".restoring.json.4711.new").write_bytes(b"")
+    assert leadglass("--home", new, "restore", folder, "--passphrase-file", passphrase).code == Exit.OK
+    assert (new / "leadglass.toml").exists()
+    (tmp_path / ".other.restoring").mkdir()
+    (tmp_path / ".other.restoring" / "letter.txt").write_text("x", encoding="utf-8")
+    refused = leadglass("--home", tmp_path / "other", "restore", folder, "--passphrase-file", passphrase)
+    assert "remove it first" in refused.err
+
+
 def test_a_short_passphrase_is_refused_before_anything_is_written(
     leadglass: Leadglass, home: Path, passphrase: Path, tmp_path: Path
 ) -> None:

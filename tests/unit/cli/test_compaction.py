@@ -18,18 +18,20 @@ from leadglass.archive.compaction import (
     Result,
     compact_all,
 )
-from leadglass.archive.deletion import Subject
+from leadglass.archive.deletion import Deleter, Subject
 from leadglass.archive.retrieve import Retriever
 from leadglass.cli.output import Exit
 from leadglass.cli.running import serving_lock
 from leadglass.dataset.convert import ConvertLimits
 from leadglass.dataset.synthetic import SyntheticInstance
+from leadglass.index.bin import Bin
 from leadglass.index.places import Places
 from leadglass.model.action import Verb
-from leadglass.model.errors import NotPermitted
+from leadglass.model.errors import IntegrityBroken, NotPermitted
 from leadglass.model.names import Uid
 from leadglass.model.permit import Permit
 from leadglass.model.query import Level, RetrieveKeys
+from leadglass.storage.reader import ScannedRecord
 from leadglass.use_cases import checker_of, compactor_of, deleter_of
 from tests.support.archive_rig import LIMITS, ct_images
 from tests.support.command_line import Leadglass
@@ -198,6 +200,69 @@ def test_what_is_condemned_during_the_copy_does_not_outlive_its_key(leadglass: L
         assert disk_bytes(home) == before
         deleter.erase(it.permit, lambda _done: True)
     require_sound(leadglass, home, 0)
+
+
+def keys_left(it: Opened) -> int:
+    """Records in any segment, named or not, that a key still opens."""
+    store = it.site.store
+    return sum(
+        isinstance(record, ScannedRecord) and not record.is_erased
+        for info in store.segments(it.permit)
+        for record in store.scan(it.permit, info.name)
+    )
+
+
+def condemn(it: Opened) -> Deleter:
+    deleter = deleter_of(it.site)
+    deleter.delete(it.permit, Subject(Level.STUDY, Uid(STUDY)), "test")
+    assert deleter.condemn(it.permit, Uid(STUDY)) == 1
+    return deleter
+
+
+def test_what_is_erased_while_readers_have_their_grace_has_no_key_in_the_old_segment(home: Path) -> None:
+    with opened(home) as it:
+        list(compact_all(it.compactor, it.permit, READERS_GRACE, go_on))
+        assert keys_left(it) == 2
+        assert condemn(it).erase(it.permit, lambda _done: True) == 1
+        assert keys_left(it) == 0
+        assert not it.compactor.settle(it.permit, READERS_GRACE)  # others still read there
+
+
+def test_what_is_erased_has_no_key_in_the_copy_of_a_compaction_that_was_broken_off(home: Path) -> None:
+    def die(_length: int) -> bool:
+        raise KeyboardInterrupt
+
+    with opened(home) as it, pytest.raises(KeyboardInterrupt):
+        list(compact_all(it.compactor, it.permit, NO_GRACE, die))
+    with opened(home) as it:
+        assert keys_left(it) == 2
+        assert condemn(it).erase(it.permit, lambda _done: True) == 1
+        assert keys_left(it) == 0
+
+
+def test_an_old_segment_that_cannot_be_read_through_keeps_an_erasure_from_being_told(home: Path) -> None:
+    with opened(home) as it:
+        list(compact_all(it.compactor, it.permit, READERS_GRACE, go_on))
+        begun = Places(it.site.engine).begun(it.permit)
+        assert begun is not None
+        with (home / "segments" / f"{begun.source}.seg").open("r+b") as file:
+            file.write(b"rot")
+        deleter = condemn(it)
+        with pytest.raises(IntegrityBroken, match="no copy can be found"):
+            deleter.erase(it.permit, lambda _done: True)
+        assert len(Bin(it.site.engine).to_erase(it.permit, 10)) == 1
+        assert it.compactor.settle(it.permit, NO_GRACE)
+        assert deleter.erase(it.permit, lambda _done: True) == 1
+
+
+def test_an_old_segment_that_is_gone_holds_no_copy(home: Path) -> None:
+    with opened(home) as it:
+        list(compact_all(it.compactor, it.permit, READERS_GRACE, go_on))
+        begun = Places(it.site.engine).begun(it.permit)
+        assert begun is not None
+        (home / "segments" / f"{begun.source}.seg").unlink()
+        assert condemn(it).erase(it.permit, lambda _done: True) == 1
+        assert keys_left(it) == 0
 
 
 @pytest.mark.parametrize("broken_off", ["while copying", "once moved"])

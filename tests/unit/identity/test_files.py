@@ -11,7 +11,9 @@ import pytest
 from leadglass.identity.files import (
     MAX_FILE_BYTES,
     PUBLIC_MODE,
+    is_draft_of,
     locked,
+    make_folder,
     read_file,
     read_secret,
     replace_file,
@@ -94,6 +96,21 @@ def test_what_is_not_a_small_plain_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(bytes(MAX_FILE_BYTES + 1))
     with pytest.raises(ConfigurationInvalid, match="too large"):
         read_file(tmp_path / "big")
+
+
+def test_a_folder_is_made_with_all_above_it_and_may_be_there_already(tmp_path: Path) -> None:
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b", 0o700)
+        assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(NotADirectoryError):
+        make_folder(tmp_path / "file" / "below", 0o700)
+
+
+def test_only_drafts_of_a_name_are_taken_for_them() -> None:
+    assert is_draft_of(Path("x/.a.json.123.new"), "a.json")
+    assert not is_draft_of(Path("x/.b.json.123.new"), "a.json")
+    assert not is_draft_of(Path("x/.a.json.123"), "a.json")
 
 
 def test_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
