@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from leadglass.admin.policy_files import check_file, explain_question
+from leadglass.admin.policy_reach import Wanted, difference, reach_of
 from leadglass.app import local_site
 from leadglass.cli.files import home_of
-from leadglass.cli.output import Exit, JsonOption, leave, print_json, say, visible
-from leadglass.model.action import Verb
+from leadglass.cli.output import Exit, JsonOption, leave, print_json, print_rows, say, visible
+from leadglass.model.action import MACHINE_VERBS, PERSON_VERBS, Verb
 from leadglass.model.decision import Decision, RungState
 from leadglass.policy import Checked, QuestionInvalid
 from leadglass.sitefile.finding import Severity
@@ -62,6 +63,67 @@ def explain(context: typer.Context, question: Question, as_json: JsonOption = Fa
         print_decision(question, decision)
     if not decision.allowed:
         leave(Exit.FINDINGS)
+
+
+@app.command()
+def diff(
+    context: typer.Context,
+    old: Annotated[str, typer.Argument(help="A policy file, or a git revision of the site's own.")],
+    new: Annotated[
+        str | None, typer.Argument(help="The same; the site's own if left out.", show_default=False)
+    ] = None,
+    fail_on_open: Annotated[  # noqa: FBT002  a flag of the command line
+        bool, typer.Option("--fail-on-open", help="Exit 3 if something is allowed that was not.")
+    ] = False,
+    as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
+) -> None:
+    """Show what one policy allows and the other does not, whatever way they are written.
+
+    Every question is compared that the two could answer differently, from now on.
+    """
+    home = home_of(context)
+    with local_site(home) as site:
+        permit = site.permit(Verb.STATUS)
+        found = difference(permit, old, new or str(home.policy), home.policy, site.clock.now())
+    if as_json:
+        print_json(found)
+    else:
+        for mark, reaches in (("+", found.opened), ("-", found.closed)):
+            for each in reaches:
+                typer.echo(visible(f"{mark} {each}"))
+        say(f"{len(found.opened)} opened, {len(found.closed)} closed; {found.examined} cells examined")
+    if found.opened and fail_on_open:
+        leave(Exit.FINDINGS)
+
+
+@app.command()
+def reach(
+    context: typer.Context,
+    who: Annotated[str | None, typer.Option("--who", help="Only this device, group or archive.")] = None,
+    what: Annotated[
+        str | None, typer.Option("--what", help="Only this target: studies, archive, or a device.")
+    ] = None,
+    zone: Annotated[str | None, typer.Option("--from", help="Only who comes from this zone.")] = None,
+    as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
+) -> None:
+    """Show who can do what, now and in the week to come, as a table: a row for each pair, a column a verb."""
+    home = home_of(context)
+    with local_site(home) as site:
+        permit = site.permit(Verb.STATUS)
+        found = reach_of(permit, home.policy, Wanted(who, what, zone), site.clock.now())
+    if as_json:
+        print_json(found)
+        return
+    verbs = [verb for verb in Verb if verb in MACHINE_VERBS | PERSON_VERBS]
+    used = [verb for verb in verbs if any(each.verb is verb for each in found)]
+    cells: dict[tuple[str, str], dict[Verb, str]] = {}
+    for each in found:
+        row = cells.setdefault((each.subject, each.target), {})
+        row[each.verb] = "; ".join(word for word in (row.get(each.verb), each.circumstances or "yes") if word)
+    print_rows(
+        ("who", "target", *used),
+        [(who, target, *(row.get(verb, "-") for verb in used)) for (who, target), row in cells.items()],
+    )
 
 
 def print_decision(question: str, decision: Decision) -> None:

@@ -6,6 +6,7 @@ certificate and its first AE title; whatever the question says overrides that.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 
@@ -23,6 +24,7 @@ from leadglass.sitefile import quoted, suggest
 # RFC 5737 and 3849: addresses that are kept for documentation, so nobody's own.
 _STRANGERS = tuple(ip_address(text) for text in ("198.51.100.7", "192.0.2.7", "203.0.113.7", "2001:db8::7"))
 _NOWHERE = ip_address("0.0.0.0")  # noqa: S104 - an address no connection comes from, not one to listen on
+_ADDRESSES_TRIED = 8
 _BEST_FIRST = (Transport.MTLS, Transport.PLAIN)
 
 
@@ -125,6 +127,17 @@ def _address_in(policy: Policy, zone: Zone, transport: Transport) -> Address:
         if place(policy, candidate, transport) is zone:
             return candidate
     return candidates[0] if candidates else _NOWHERE
+
+
+def address_beside(policy: Policy, zone: Zone, taken: Collection[str]) -> Address | None:
+    """An address of a zone that is none of these; ``None`` where it has no other."""
+    transport = min(zone.transports, default=Transport.MTLS)
+    for network in zone.networks:
+        for number in range(min(network.num_addresses, len(taken) + _ADDRESSES_TRIED)):
+            candidate = network.network_address + number
+            if str(candidate) not in taken and place(policy, candidate, transport) is zone:
+                return candidate
+    return None
 
 
 def _certificate(device: Device, moment: datetime) -> CertificateFacts:

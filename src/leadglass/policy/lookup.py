@@ -49,6 +49,12 @@ def build_lookup(
                 for name, found in by_device.items()
             }
         ),
+        flows_to=MappingProxyType(
+            {
+                name: tuple(flow for flow in found if flow.direction is Direction.FROM_ARCHIVE)
+                for name, found in by_device.items()
+            }
+        ),
         grants=tuple((grant, rule_of_grant(grant)) for _, grant in sorted(grants.items())),
         known=Memo(),
     )

@@ -31,7 +31,8 @@ class Lookup:
 
     ``ranges`` of each transport, longest prefix first; ``placed`` the same over all transports but
     without catch-all ranges. ``incoming`` and ``outgoing`` are the rules of each device and verb, by
-    name; ``flows_from`` all incoming flows of a device. ``known`` remembers peers that were identified.
+    name; ``flows_from`` all incoming flows of a device, ``flows_to`` the outgoing.
+    ``known`` remembers peers that were identified.
     """
 
     ranges: Mapping[Transport, tuple[Range, ...]]
@@ -42,6 +43,7 @@ class Lookup:
     incoming: Mapping[tuple[str, Verb], tuple[Rule, ...]]
     outgoing: Mapping[tuple[str, Verb], tuple[Rule, ...]]
     flows_from: Mapping[str, tuple[Flow, ...]]
+    flows_to: Mapping[str, tuple[Flow, ...]]
     grants: tuple[tuple[Grant, Rule], ...]
     known: Memo[Peer, Identity] = field(repr=False, compare=False)
 
