@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from leadglass.admin.backup import BackupRooms
+from leadglass.admin.desk import Desk
 from leadglass.admin.trail import Trail
 from leadglass.app import MIB, Home, Site, open_store
 from leadglass.archive.check import Checker, CheckReport
@@ -35,6 +36,11 @@ from leadglass.storage.keys import KeyProvider
 from leadglass.storage.local import LocalSegmentStore
 
 ONE_SEGMENT_BYTES = 1 << 62
+
+
+def desk_of(site: Site) -> Desk:
+    """Where its policy and its devices are administered."""
+    return Desk(site.home.policy, site.authority, site.gate)
 
 
 def checker_of(site: Site) -> Checker:

@@ -114,6 +114,12 @@ def _tested(path: Path, text: str, now: datetime) -> tuple[Policy, tuple[FailedT
     return checked.policy, checked.failed_tests
 
 
+def former_policy(path: Path) -> Path:
+    """Where the text is kept that the last change replaced."""
+    path = path.resolve()
+    return path.with_name(f"{path.name}.1")
+
+
 @contextmanager
 def changing_policy(path: Path) -> Iterator[tuple[str, Callable[[PolicyDraft], None]]]:
     """Hold the policy against other Leadglass processes: its text, and how to write a draft.
@@ -133,7 +139,7 @@ def changing_policy(path: Path) -> Iterator[tuple[str, Callable[[PolicyDraft], N
             if read_policy_text(path) != before:
                 raise ConfigurationInvalid(f"{path} was changed by somebody else meanwhile: try again")
             mode = stat.S_IMODE(path.stat().st_mode)
-            replace_file(path.with_name(f"{path.name}.1"), before.encode(), mode)
+            replace_file(former_policy(path), before.encode(), mode)
             replace_file(path, draft.text.encode(), mode)
 
         yield before, write

@@ -145,6 +145,7 @@ _ALL: Final = (
     _ran("server.stopped", EventType.APPLICATION_STOP, "the server has drained and ends"),
     _ran("server.recovered", EventType.APPLICATION_START, "what a crash left unfinished was put right"),
     _configured("site.created", "a site was made"),
+    _configured("policy.applied", "an administrator put another policy in place"),
     _configured("policy.reloaded", "another policy is in force"),
     _configured("policy.rejected", "a changed policy is wrong; the old one stays in force"),
     _configured("device.added", "a device was added"),

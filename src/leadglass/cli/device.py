@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from leadglass.admin.desk import Desk
 from leadglass.admin.devices import (
     Credential,
     DeviceAdded,
@@ -30,6 +29,7 @@ from leadglass.model.action import Verb
 from leadglass.model.caller import Transport
 from leadglass.model.errors import ConfigurationInvalid
 from leadglass.policy import Zone
+from leadglass.use_cases import desk_of
 
 PASSPHRASE_VARIABLE = "LEADGLASS_P12_PASSPHRASE"  # noqa: S105  the variable's name
 DEFAULT_DAYS = 730
@@ -94,7 +94,7 @@ def add(
             owner=owner,
             site=site,
         )
-        added = add_device(permit, _desk(opened), request, out)
+        added = add_device(permit, desk_of(opened), request, out)
         trial = _trial(opened, added)
     _tell(added, added.policy_line, as_json=as_json)
     if trial is not None and not as_json:
@@ -107,7 +107,7 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa:
     home = home_of(context)
     with local_site(home) as opened:
         permit = opened.permit(Verb.STATUS)
-        rows = list_devices(permit, _desk(opened), standing_policy(home, opened.clock)[0])
+        rows = list_devices(permit, desk_of(opened), standing_policy(home, opened.clock)[0])
     if as_json:
         print_json(rows)
         return
@@ -135,7 +135,7 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa:
 def revoke(context: typer.Context, name: Name, as_json: JsonOption = False) -> None:  # noqa: FBT002  a flag of the command line
     """Shut a device out: a running server cuts its associations within a second."""
     with local_site(home_of(context)) as opened:
-        revoked = revoke_device(opened.permit(Verb.MANAGE), _desk(opened), name)
+        revoked = revoke_device(opened.permit(Verb.MANAGE), desk_of(opened), name)
     if as_json:
         print_json(revoked)
         return
@@ -158,12 +158,8 @@ def renew(
     """Give a device another certificate, and let it in again if it was revoked."""
     credential = _new_credential(csr, p12=p12, days=days)
     with local_site(home_of(context)) as opened:
-        renewed = renew_device(opened.permit(Verb.MANAGE), _desk(opened), name, credential, out)
+        renewed = renew_device(opened.permit(Verb.MANAGE), desk_of(opened), name, credential, out)
     _tell(renewed, "", as_json=as_json)
-
-
-def _desk(opened: Site) -> Desk:
-    return Desk(opened.home.policy, opened.authority, opened.gate)
 
 
 def _credential(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from leadglass.admin.desk import Desk
+from leadglass.admin.policy_apply import Proposal, propose, propose_former, put_in_force
 from leadglass.admin.policy_files import check_file, explain_question
 from leadglass.admin.policy_reach import Wanted, difference, reach_of
 from leadglass.app import local_site
@@ -14,8 +16,11 @@ from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, print_json, print_rows, say, visible
 from leadglass.model.action import MACHINE_VERBS, PERSON_VERBS, Verb
 from leadglass.model.decision import Decision, RungState
+from leadglass.model.permit import Permit
 from leadglass.policy import Checked, QuestionInvalid
+from leadglass.policy.reach import Difference
 from leadglass.sitefile.finding import Severity
+from leadglass.use_cases import desk_of
 
 app = typer.Typer(help="Check the policy, and ask it who may do what.", no_args_is_help=True)
 
@@ -24,6 +29,8 @@ MARKS = {RungState.PASSED: "ok", RungState.FAILED: "NO", RungState.NOT_REACHED: 
 File = Annotated[
     Path | None, typer.Argument(help="A policy file; the site's own if left out.", show_default=False)
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show it, and change nothing.")]
 Question = Annotated[str, typer.Argument(help='Such as "ct1 find archive", "us1 store archive modality=US".')]
 
 
@@ -88,10 +95,7 @@ def diff(
     if as_json:
         print_json(found)
     else:
-        for mark, reaches in (("+", found.opened), ("-", found.closed)):
-            for each in reaches:
-                typer.echo(visible(f"{mark} {each}"))
-        say(f"{len(found.opened)} opened, {len(found.closed)} closed; {found.examined} cells examined")
+        print_difference(found)
     if found.opened and fail_on_open:
         leave(Exit.FINDINGS)
 
@@ -124,6 +128,69 @@ def reach(
         ("who", "target", *used),
         [(who, target, *(row.get(verb, "-") for verb in used)) for (who, target), row in cells.items()],
     )
+
+
+@app.command()
+def apply(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The policy to put in force.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the audit trail.")] = "",
+    yes: Yes = False,  # noqa: FBT002  a flag of the command line
+    dry_run: DryRun = False,  # noqa: FBT002  a flag of the command line
+    as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
+) -> None:
+    """Put a policy in force: check it, run its tests, show what it opens and closes, ask, replace.
+
+    A running server takes it within a second: what is still allowed goes on, what no longer is is cut.
+    """
+    with local_site(home_of(context)) as site:
+        permit, desk = site.permit(Verb.MANAGE), desk_of(site)
+        proposal = propose(permit, desk, file)
+        _apply(permit, desk, proposal, reason, yes=yes, dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def rollback(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the audit trail.")] = "",
+    yes: Yes = False,  # noqa: FBT002  a flag of the command line
+    dry_run: DryRun = False,  # noqa: FBT002  a flag of the command line
+    as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
+) -> None:
+    """Put the policy back that the last change replaced. Rolling back twice is where you were."""
+    with local_site(home_of(context)) as site:
+        permit, desk = site.permit(Verb.MANAGE), desk_of(site)
+        proposal = propose_former(permit, desk)
+        _apply(permit, desk, proposal, reason, yes=yes, dry_run=dry_run, as_json=as_json)
+
+
+def _apply(
+    permit: Permit, desk: Desk, proposal: Proposal, reason: str, *, yes: bool, dry_run: bool, as_json: bool
+) -> None:
+    if proposal.standing_is_broken:
+        say("warning: the policy in place has errors; this is compared with one that permits nothing")
+    if not as_json:
+        print_difference(proposal.difference)
+    wanted = not proposal.is_standing and not dry_run
+    if wanted and not yes:
+        typer.confirm("Put it in force?", abort=True, err=True)
+    if wanted:
+        put_in_force(permit, desk, proposal, reason)
+    if as_json:
+        print_json({"applied": wanted, "difference": proposal.difference})
+    elif proposal.is_standing:
+        say("it is in place already")
+    else:
+        say("in place; 'zones rollback' puts the old one back" if wanted else "nothing was changed")
+
+
+def print_difference(difference: Difference) -> None:
+    """A line for each thing that opens or closes."""
+    for mark, reaches in (("+", difference.opened), ("-", difference.closed)):
+        for each in reaches:
+            typer.echo(visible(f"{mark} {each}"))
+    opened, closed = len(difference.opened), len(difference.closed)
+    say(f"{opened} opened, {closed} closed; {difference.examined} cells examined")
 
 
 def print_decision(question: str, decision: Decision) -> None:
