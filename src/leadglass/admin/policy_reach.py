@@ -14,12 +14,12 @@ from leadglass.model.action import ARCHIVE, Verb
 from leadglass.model.errors import ConfigurationInvalid
 from leadglass.model.permit import Permit
 from leadglass.policy import Policy, PolicyInvalid, check_policy
+from leadglass.policy.invariant import STUDIES, Verdict, parse_invariant, prove
 from leadglass.policy.model import ANY
 from leadglass.policy.reach import Difference, Reach, compare, reach
 from leadglass.policy.space import Cell, Space
 from leadglass.sitefile import quoted, suggest
 
-STUDIES = "studies"
 GIT_TIMEOUT_S = 30
 
 
@@ -58,6 +58,19 @@ def reach_of(permit: Permit, path: Path, wanted: Wanted, now: datetime) -> list[
     _require_known("what", wanted.what, (STUDIES, ARCHIVE, ANY, *policy.devices))
     _require_known("from", wanted.zone, policy.zones)
     return list(reach(policy, now, lambda cell: _is_wanted(policy, cell, wanted)))
+
+
+def prove_invariant(permit: Permit, path: Path, text: str, now: datetime) -> Verdict:
+    """Whether a policy file keeps an invariant in every cell of its decision space.
+
+    Raises:
+        ConfigurationInvalid: the file cannot be read or has errors.
+        QuestionInvalid: the invariant is not understood.
+        NotPermitted: ``permit`` is not for STATUS.
+    """
+    require(permit, Verb.STATUS)
+    policy = _load(read_policy_text(path), str(path), now)
+    return prove(policy, parse_invariant(text, policy), now)
 
 
 def _require_known(option: str, name: str | None, known: Collection[str]) -> None:

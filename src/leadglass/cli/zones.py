@@ -10,7 +10,7 @@ import typer
 from leadglass.admin.desk import Desk
 from leadglass.admin.policy_apply import Proposal, propose, propose_former, put_in_force
 from leadglass.admin.policy_files import check_file, explain_question
-from leadglass.admin.policy_reach import Wanted, difference, reach_of
+from leadglass.admin.policy_reach import Wanted, difference, prove_invariant, reach_of
 from leadglass.app import local_site
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, print_json, print_rows, say, visible
@@ -128,6 +128,35 @@ def reach(
         ("who", "target", *used),
         [(who, target, *(row.get(verb, "-") for verb in used)) for (who, target), row in cells.items()],
     )
+
+
+@app.command()
+def prove(
+    context: typer.Context,
+    invariant: Annotated[str, typer.Argument(help='Such as "no path from zone:remote to verb:store".')],
+    as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
+) -> None:
+    """Decide whether something is impossible, whoever asks and however: over every question there is.
+
+    Exit 3 with the first question that is allowed. [invariants] of the policy are proved at every load.
+    """
+    home = home_of(context)
+    with local_site(home) as site:
+        permit = site.permit(Verb.STATUS)
+        try:
+            verdict = prove_invariant(permit, home.policy, invariant, site.clock.now())
+        except QuestionInvalid as error:
+            say(f"error: {error}")
+            leave(Exit.USAGE)
+    counterexample = None if verdict.counterexample is None else str(verdict.counterexample)
+    if as_json:
+        print_json({"holds": verdict.holds, "examined": verdict.examined, "counterexample": counterexample})
+    elif counterexample is None:
+        typer.echo(f"holds ({verdict.examined} cells examined)")
+    else:
+        typer.echo(visible(f"does not hold: {counterexample}"))
+    if not verdict.holds:
+        leave(Exit.FINDINGS)
 
 
 @app.command()

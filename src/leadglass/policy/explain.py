@@ -108,10 +108,10 @@ def _device_address(
             return device.ip
         if device.address is not None:
             return device.address.host
-    return _address_in(policy, zone, transport)
+    return address_in(policy, zone, transport)
 
 
-def _address_in(policy: Policy, zone: Zone, transport: Transport) -> Address:
+def address_in(policy: Policy, zone: Zone, transport: Transport) -> Address:
     """An address that is placed in ``zone``: longer prefixes of other zones may cover parts of it.
 
     The first uncovered address of a range is its first, or follows the last of a range inside it.
@@ -160,7 +160,7 @@ def _member(policy: Policy, question: Question) -> Person:
 
 def _person_address(policy: Policy, question: Question, transport: Transport) -> Address:
     if question.from_zone is not None:
-        return _address_in(policy, policy.zones[question.from_zone], transport)
+        return address_in(policy, policy.zones[question.from_zone], transport)
     granted = [
         policy.zones[name]
         for grant in policy.grants.values()
@@ -168,4 +168,4 @@ def _person_address(policy: Policy, question: Question, transport: Transport) ->
         for name in grant.zones
     ]
     best = min(granted, key=lambda zone: (zone.is_remote, zone.name), default=None)
-    return _address_in(policy, best, transport) if best else _NOWHERE
+    return address_in(policy, best, transport) if best else _NOWHERE

@@ -134,6 +134,15 @@ class Expectation(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class StatedInvariant:
+    """One line of ``[invariants]``: a name, and what must hold, in words."""
+
+    name: str
+    text: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyTest:
     """One line of ``[tests]``: a question and its expected answer."""
 

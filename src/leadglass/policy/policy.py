@@ -10,7 +10,7 @@ from leadglass.model.action import Verb
 from leadglass.model.caller import Peer, Transport
 from leadglass.policy.identity import Identity
 from leadglass.policy.memo import Memo
-from leadglass.policy.model import Device, Flow, Grant, PolicyTest, Zone
+from leadglass.policy.model import Device, Flow, Grant, PolicyTest, StatedInvariant, Zone
 from leadglass.policy.network import Address
 from leadglass.policy.rule import Rule
 
@@ -62,5 +62,6 @@ class Policy:
     flows: Mapping[str, Flow]
     grants: Mapping[str, Grant]
     tests: tuple[PolicyTest, ...]
+    invariants: tuple[StatedInvariant, ...]
     time_zone: ZoneInfo
     lookup: Lookup

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import groupby, product
 
 from leadglass.model.action import Verb
+from leadglass.model.decision import Decision
 from leadglass.model.permit import Scope
 from leadglass.policy.climb import SEARCHES
 from leadglass.policy.explain import explain
@@ -73,14 +74,19 @@ def reach(
 
 def allows(policy: Policy, cell: Cell, now: datetime) -> bool:
     """Whether a policy allows one cell; of a search, whether it reaches such an object."""
+    return allowing(policy, cell, now) is not None
+
+
+def allowing(policy: Policy, cell: Cell, now: datetime) -> Decision | None:
+    """The decision that allows one cell; ``None`` where none does."""
     question = parse_question(str(cell))
     try:
         decision = explain(policy, question, now)
     except QuestionInvalid:  # the policy does not know the caller, the zone or the target
-        return False
-    if not decision.allowed or cell.verb not in SEARCHES:
-        return decision.allowed
-    return _reaches(decision.scope, question)
+        return None
+    if not decision.allowed or (cell.verb in SEARCHES and not _reaches(decision.scope, question)):
+        return None
+    return decision
 
 
 def _reaches(scope: Scope, question: Question) -> bool:

@@ -8,7 +8,14 @@ from leadglass.policy.lookup import build_lookup
 from leadglass.policy.model import VERSION
 from leadglass.policy.policy import Policy
 from leadglass.policy.reading.devices import read_device
-from leadglass.policy.reading.rules import Names, read_flow, read_grant, read_group, read_tests
+from leadglass.policy.reading.rules import (
+    Names,
+    read_flow,
+    read_grant,
+    read_group,
+    read_invariants,
+    read_tests,
+)
 from leadglass.policy.reading.times import read_time_zone
 from leadglass.policy.reading.zones import read_zone
 from leadglass.sitefile import quoted
@@ -36,6 +43,7 @@ def read_policy(notes: Notes) -> Policy:
     flows = {name: read_flow(name, table, names) for name, table in root.table("flows").tables()}
     grants = {name: read_grant(name, table, names) for name, table in root.table("grants").tables()}
     tests = read_tests(root.table("tests"))
+    invariants = read_invariants(root.table("invariants"))
     root.refuse_others()
     return Policy(
         zones=MappingProxyType(zones),
@@ -45,6 +53,7 @@ def read_policy(notes: Notes) -> Policy:
         flows=MappingProxyType(flows),
         grants=MappingProxyType(grants),
         tests=tests,
+        invariants=invariants,
         time_zone=names.time_zone,
         lookup=build_lookup(zones, devices, device_groups, flows, grants),
     )

@@ -19,7 +19,7 @@ from leadglass.policy.climb import SEARCHES
 from leadglass.policy.conditions.expires import Expires
 from leadglass.policy.conditions.label import Label
 from leadglass.policy.conditions.review_by import ReviewBy
-from leadglass.policy.explain import address_beside
+from leadglass.policy.explain import address_beside, address_in
 from leadglass.policy.modalities import MODALITIES
 from leadglass.policy.model import ANY, INTERNET, OUTGOING_VERBS, Bound, Device, Flow
 from leadglass.policy.moments import moments_of
@@ -120,10 +120,24 @@ class Space:
             yield from _cells(group, verb, ANY, ways, {})
 
     def _stranger(self) -> Iterator[Cell]:
+        ways: dict[str, Sequence[str]] = {"transport": _MACHINE_TRANSPORTS}
+        if self.every_way:
+            ways["ip"] = ("", *self._inside())
         for verb in sorted(MACHINE_VERBS):
-            yield from _cells(INTERNET, verb, ARCHIVE, {"transport": _MACHINE_TRANSPORTS}, {})
+            yield from _cells(INTERNET, verb, ARCHIVE, ways, {})
         for verb in sorted(PERSON_VERBS):
             yield from _cells(INTERNET, verb, ANY, {MFA: (MFA, "")}, {})
+
+    def _inside(self) -> list[str]:
+        """An address in each zone, where a stranger may have plugged in."""
+        return sorted(
+            {
+                str(address_in(policy, zone, min(zone.transports)))
+                for policy in self.policies
+                for zone in policy.zones.values()
+                if zone.networks and zone.transports
+            }
+        )
 
     def _elsewhere(self, found: Sequence[Device]) -> list[str]:
         """The pinned addresses, and one beside them for all others."""

@@ -1,4 +1,4 @@
-"""Runs a policy's own ``[tests]``."""
+"""Runs a policy's own ``[tests]``, and proves its ``[invariants]``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import datetime
 
 from leadglass.model.decision import Decision
 from leadglass.policy.explain import explain
-from leadglass.policy.model import Expectation, PolicyTest
+from leadglass.policy.invariant import parse_invariant, prove
+from leadglass.policy.model import Expectation, PolicyTest, StatedInvariant
 from leadglass.policy.moments import moments
 from leadglass.policy.policy import Policy
 from leadglass.policy.question import QuestionInvalid, parse_question
@@ -16,22 +17,29 @@ from leadglass.sitefile import Place, quoted
 
 @dataclass(frozen=True, slots=True)
 class FailedTest:
-    """A test whose answer was not the expected one; ``decision`` is ``None`` when it is no question."""
+    """A test whose answer was not the expected one; ``decision`` is ``None`` when it is no question.
+
+    ``invariant`` is its name where it is one; that expects ``deny`` of every cell.
+    """
 
     text: str
     expects: Expectation
     place: Place
     decision: Decision | None
     why: str
+    invariant: str = ""
 
     def __str__(self) -> str:
+        if self.invariant:
+            return f"invariant {self.invariant} ({quoted(self.text)}): {self.why}"
         return f"test {quoted(self.text)} expects {self.expects.value}: {self.why}"
 
 
 def run_tests(policy: Policy, now: datetime) -> tuple[FailedTest, ...]:
-    """The tests that fail, in order."""
-    results = (_run(policy, test, now) for test in policy.tests)
-    return tuple(failure for failure in results if failure is not None)
+    """The tests that fail and the invariants that do not hold, in order."""
+    tests = (_run(policy, test, now) for test in policy.tests)
+    invariants = (_hold(policy, stated, now) for stated in policy.invariants)
+    return tuple(failure for failure in (*tests, *invariants) if failure is not None)
 
 
 def newly_failed(failed: tuple[FailedTest, ...], standing: Policy, now: datetime) -> tuple[FailedTest, ...]:
@@ -58,6 +66,17 @@ def _run(policy: Policy, test: PolicyTest, now: datetime) -> FailedTest | None:
     if decision.allowed is (test.expects is Expectation.ALLOW):
         return None
     return FailedTest(test.text, test.expects, test.place, decision, _why(decision))
+
+
+def _hold(policy: Policy, stated: StatedInvariant, now: datetime) -> FailedTest | None:
+    try:
+        verdict = prove(policy, parse_invariant(stated.text, policy), now)
+    except QuestionInvalid as error:
+        return FailedTest(stated.text, Expectation.DENY, stated.place, None, str(error), stated.name)
+    if verdict.counterexample is None:
+        return None
+    why = f"{verdict.counterexample} is allowed"
+    return FailedTest(stated.text, Expectation.DENY, stated.place, None, why, stated.name)
 
 
 def _why(decision: Decision) -> str:

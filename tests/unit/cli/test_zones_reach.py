@@ -136,3 +136,20 @@ def test_reach_as_json_has_the_words_and_the_number_of_cells(leadglass: Leadglas
             "cells": 2,
         }
     ]
+
+
+def test_prove_says_that_it_holds_in_how_many_cells_or_where_it_does_not(
+    leadglass: Leadglass, site: LiveSite
+) -> None:
+    holds = leadglass("--home", site.home, "zones", "prove", "no path from zone:remote to verb:store")
+    assert holds.code == Exit.OK
+    assert holds.out.startswith("holds (")
+    broken = leadglass("--home", site.home, "zones", "prove", "no path from ws1 to find")
+    assert broken.code == Exit.FINDINGS
+    assert broken.out == "does not hold: ws1 find archive transport=mtls\n"
+    as_json = leadglass("--home", site.home, "zones", "prove", "no path from ws1 to find", "--json")
+    assert as_json.code == Exit.FINDINGS
+    assert as_json.json["counterexample"] == "ws1 find archive transport=mtls"
+    unknown = leadglass("--home", site.home, "zones", "prove", "no path from ws9 to find")
+    assert unknown.code == Exit.USAGE
+    assert 'did you mean "ws1"?' in unknown.err

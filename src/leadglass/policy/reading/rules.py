@@ -21,6 +21,7 @@ from leadglass.policy.model import (
     Flow,
     Grant,
     PolicyTest,
+    StatedInvariant,
 )
 from leadglass.policy.reading.times import read_term
 from leadglass.policy.reading.words import (
@@ -175,6 +176,15 @@ def read_grant(name: str, table: Table, names: Names) -> Grant:
     )
     table.refuse_others()
     return grant
+
+
+def read_invariants(table: Table) -> tuple[StatedInvariant, ...]:
+    """``name = "no path from ... to ..."``."""
+    return tuple(
+        StatedInvariant(name, text, table.place_of(name))
+        for name in table.names()
+        if (text := table.text(name)) is not None
+    )
 
 
 def read_tests(table: Table) -> tuple[PolicyTest, ...]:
