@@ -18,7 +18,7 @@ SOURCES := src tests bench docs
 TIERS := $(wildcard tests/contract tests/interop tests/faults tests/fuzz)
 PURE_ROOMS := model protocol policy sitefile
 
-.PHONY: help demo test check unit fuzz torture bench million large docs fmt lock peers clean
+.PHONY: help demo test check unit fuzz torture bench million large decisions docs fmt lock peers clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -61,6 +61,9 @@ million: $(INSTALLED) ## C-FIND at 5,000 and at a million studies (five minutes,
 
 large: $(INSTALLED) ## one object of 2 GB, and what a scanner waits beside it (two minutes, 5 GB of disk)
 	$(BIN)/python -m bench.large $(ARGS)
+
+decisions: $(INSTALLED) ## decisions a second under a policy of 500 devices, and what a reload and a diff take
+	@$(BIN)/python -m bench.policy
 
 docs: $(INSTALLED) ## generate the reference and build the documentation into site/; a warning is an error
 	$(BIN)/python docs/generate.py

@@ -147,7 +147,7 @@ def add_device(permit: Permit, desk: Desk, request: DeviceRequest, out_dir: Path
     desk.record(permit, "device.added", request.name, _described(request, issued))
     return DeviceAdded(
         device=draft.policy.devices[request.name],
-        policy_line=policy_text.device_line(request.name, entry),
+        policy_line=policy_text.entry_line(request.name, entry),
         issued=replace(issued, key_pem=None) if issued else None,
         files=files,
     )

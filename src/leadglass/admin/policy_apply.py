@@ -7,9 +7,13 @@ that was changed meanwhile is not overwritten.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
+from itertools import count
 from pathlib import Path
 
+from leadglass.admin import policy_text
 from leadglass.admin.desk import Desk, require
 from leadglass.admin.policy_files import (
     PolicyDraft,
@@ -21,7 +25,8 @@ from leadglass.admin.policy_files import (
 from leadglass.model.action import Verb
 from leadglass.model.errors import ConfigurationInvalid
 from leadglass.model.permit import Permit
-from leadglass.policy import check_policy, load_policy
+from leadglass.policy import check_policy, load_policy, parse_question
+from leadglass.policy.narrowest import narrowest_rule
 from leadglass.policy.reach import Difference, compare
 
 EMPTY = "version = 1\n"
@@ -54,9 +59,41 @@ def propose(permit: Permit, desk: Desk, path: Path) -> Proposal:
         PolicyInvalid, PolicyTestsFailed: it may not be used.
     """
     require(permit, Verb.MANAGE)
+    return _proposal(desk, path, read_policy_text(path), read_policy_text(desk.policy_path))
+
+
+def propose_rule(permit: Permit, desk: Desk, question: str, last_day: date, reason: str) -> Proposal:
+    """The same of the policy in place with the narrowest rule that permits what is asked, until a day.
+
+    Raises:
+        AllowedAlready, NoRuleHelps
+        QuestionInvalid: the question is not understood.
+        ConfigurationInvalid: the policy in place cannot be read, has errors, or must be edited by hand.
+        As ``propose``.
+    """
+    require(permit, Verb.MANAGE)
     now = desk.authority.clock.now()
-    draft = draft_policy(path, read_policy_text(path), now)
     standing = read_policy_text(desk.policy_path)
+    policy = load_policy(standing, path=str(desk.policy_path), now=now)
+    rule = narrowest_rule(policy, parse_question(question), now)
+    taken = policy_text.names_in(standing, rule.table)
+    name = next(name for name in _names(rule.name) if name not in taken)
+    entry: dict[str, policy_text.EntryValue] = {**rule.entry, "expires": last_day}
+    if reason:
+        entry["note"] = reason
+    text = policy_text.with_entry(standing, rule.table, name, entry)
+    return _proposal(desk, desk.policy_path, text, standing)
+
+
+def _names(name: str) -> Iterator[str]:
+    yield name
+    for number in count(2):
+        yield f"{name}-{number}"
+
+
+def _proposal(desk: Desk, path: Path, text: str, standing: str) -> Proposal:
+    now = desk.authority.clock.now()
+    draft = draft_policy(path, text, now)
     old = check_policy(standing, path=str(desk.policy_path), now=now).policy
     against = old or load_policy(EMPTY, path="", now=now)
     return Proposal(draft, standing, compare(against, draft.policy, now), standing_is_broken=old is None)

@@ -18,17 +18,16 @@ from tomlkit.items import Array, InlineTable, Table
 from leadglass.model.errors import ConfigurationInvalid
 from leadglass.sitefile import quoted, toml_string, toml_strings
 
-EntryValue = str | tuple[str, ...]
+EntryValue = str | tuple[str, ...] | date
 
-_DEVICES_HEADER = re.compile(r"\s*\[\s*devices\s*\]\s*(#.*)?")
 _ANY_HEADER = re.compile(r"\s*\[")
 _KEY = re.compile(r"\s*[A-Za-z0-9_\"'-]+\s*=")
 _REVOKED = re.compile(r",\s*revoked\s*=\s*[0-9-]+|revoked\s*=\s*[0-9-]+\s*,\s*")
 _COMMENT = re.compile(r"\s*#")
 
 
-def device_line(name: str, entry: Mapping[str, EntryValue]) -> str:
-    """A device as one line of ``[devices]``."""
+def entry_line(name: str, entry: Mapping[str, EntryValue]) -> str:
+    """A device or a rule as one line of its table."""
     written = ", ".join(f"{key} = {_value(value)}" for key, value in entry.items())
     return f"{name} = {{ {written} }}"
 
@@ -39,18 +38,39 @@ def with_device(text: str, name: str, entry: Mapping[str, EntryValue]) -> str:
     Raises:
         ConfigurationInvalid: there is such a device, or the file must be edited by hand.
     """
-    meant = _load(text)
-    devices = meant.setdefault("devices", {})
-    if not isinstance(devices, dict):
-        raise ConfigurationInvalid("[devices] is not a table")
-    if name in devices:
+    if name in names_in(text, "devices"):
         raise ConfigurationInvalid(f"device {name} exists: renew it, or revoke it")
-    devices[name] = {key: list(v) if isinstance(v, tuple) else v for key, v in entry.items()}
-    line = device_line(name, entry)
-    for candidate in (_after_last_device(text, line), f"{text.rstrip()}\n\n[devices]\n{line}\n"):
+    return with_entry(text, "devices", name, entry)
+
+
+def with_entry(text: str, table: str, name: str, entry: Mapping[str, EntryValue]) -> str:
+    """The policy with one more line in a table, after its last one; ``name`` must be new there.
+
+    Raises:
+        ConfigurationInvalid: the file must be edited by hand.
+    """
+    meant = _load(text)
+    entries = meant.setdefault(table, {})
+    if not isinstance(entries, dict):
+        raise ConfigurationInvalid(f"[{table}] is not a table")
+    entries[name] = {key: list(v) if isinstance(v, tuple) else v for key, v in entry.items()}
+    line = entry_line(name, entry)
+    for candidate in (_after_last(text, table, line), f"{text.rstrip()}\n\n[{table}]\n{line}\n"):
         if _means(candidate, meant):
             return candidate
-    raise ConfigurationInvalid(f"[devices] is written in an unusual way: add this line by hand: {line}")
+    raise ConfigurationInvalid(f"[{table}] is written in an unusual way: add this line by hand: {line}")
+
+
+def names_in(text: str, table: str) -> frozenset[str]:
+    """What a table of the policy defines.
+
+    Raises:
+        ConfigurationInvalid: it is no TOML, or that is no table.
+    """
+    entries = _load(text).get(table, {})
+    if not isinstance(entries, dict):
+        raise ConfigurationInvalid(f"[{table}] is not a table")
+    return frozenset(entries)
 
 
 def with_revoked(text: str, name: str, day: date) -> str:
@@ -138,9 +158,10 @@ def _entry_of(policy: dict[str, object], name: str) -> dict[str, object]:
     return entry
 
 
-def _after_last_device(text: str, line: str) -> str:
+def _after_last(text: str, table: str, line: str) -> str:
     lines = text.splitlines(keepends=True)
-    header = next((at for at, row in enumerate(lines) if _DEVICES_HEADER.fullmatch(row.rstrip())), None)
+    title = re.compile(rf"\s*\[\s*{table}\s*\]\s*(#.*)?")
+    header = next((at for at, row in enumerate(lines) if title.fullmatch(row.rstrip())), None)
     if header is None:
         return ""
     section = [at for at in range(header + 1, len(lines)) if _ANY_HEADER.match(lines[at])]
@@ -156,6 +177,8 @@ def _after_last_device(text: str, line: str) -> str:
 
 
 def _value(value: EntryValue) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
     return toml_string(value) if isinstance(value, str) else toml_strings(value)
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from leadglass.admin.desk import Desk
-from leadglass.admin.policy_apply import Proposal, propose, propose_former, put_in_force
+from leadglass.admin.policy_apply import (
+    Proposal,
+    propose,
+    propose_former,
+    propose_rule,
+    put_in_force,
+)
 from leadglass.admin.policy_files import check_file, explain_question
 from leadglass.admin.policy_reach import Wanted, difference, prove_invariant, reach_of
 from leadglass.app import local_site
@@ -18,6 +26,7 @@ from leadglass.model.action import MACHINE_VERBS, PERSON_VERBS, Verb
 from leadglass.model.decision import Decision, RungState
 from leadglass.model.permit import Permit
 from leadglass.policy import Checked, QuestionInvalid
+from leadglass.policy.narrowest import AllowedAlready, NoRuleHelps
 from leadglass.policy.reach import Difference
 from leadglass.sitefile.finding import Severity
 from leadglass.use_cases import desk_of
@@ -176,6 +185,51 @@ def apply(
         permit, desk = site.permit(Verb.MANAGE), desk_of(site)
         proposal = propose(permit, desk, file)
         _apply(permit, desk, proposal, reason, yes=yes, dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def allow(
+    context: typer.Context,
+    question: Annotated[list[str], typer.Argument(help="Such as: us1 find.")],
+    expires: Annotated[
+        str, typer.Option("--expires", metavar="DAYS|DATE", help="The rule's last day: 7d, or 2027-01-31.")
+    ] = "7d",
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the rule and the audit.")] = "",
+    yes: Yes = False,  # noqa: FBT002  a flag of the command line
+    dry_run: DryRun = False,  # noqa: FBT002  a flag of the command line
+    as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
+) -> None:
+    """Write the narrowest rule that permits something: one caller, one verb, one target, until a day.
+
+    It runs the policy's tests, shows what opens, and asks. What a guard or condition stops, no rule permits.
+    """
+    with local_site(home_of(context)) as site:
+        permit, desk = site.permit(Verb.MANAGE), desk_of(site)
+        try:
+            last_day = _last_day(expires, site.clock.now())
+            proposal = propose_rule(permit, desk, " ".join(question), last_day, reason)
+        except AllowedAlready as error:
+            say(str(error))
+            return
+        except NoRuleHelps as error:
+            say(f"error: {error}")
+            leave(Exit.FINDINGS)
+        except QuestionInvalid as error:
+            say(f"error: {error}")
+            leave(Exit.USAGE)
+        _apply(permit, desk, proposal, reason, yes=yes, dry_run=dry_run, as_json=as_json)
+
+
+def _last_day(text: str, now: datetime) -> date:
+    today = now.astimezone(UTC).date()
+    days = re.fullmatch(r"([0-9]{1,4})d", text)
+    try:
+        last_day = today + timedelta(days=int(days[1])) if days else date.fromisoformat(text)
+    except ValueError:
+        raise QuestionInvalid(f"--expires {text!r} is no time; write 7d, or a day like 2027-01-31") from None
+    if last_day < today:
+        raise QuestionInvalid(f"--expires {text} has passed")
+    return last_day
 
 
 @app.command()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from leadglass.admin.policy_text import (
     EntryValue,
-    device_line,
+    entry_line,
     with_device,
     with_revoked,
     without_allow_tests,
@@ -61,7 +61,7 @@ def test_file_it_cannot_follow_is_left_to_the_administrator(text: str) -> None:
 
 @given(st.text(max_size=40), st.lists(st.text(max_size=20), max_size=3))
 def test_any_text_survives_as_itself(word: str, words: list[str]) -> None:
-    line = device_line("ct1", {"owner": word, "ae": tuple(words)})
+    line = entry_line("ct1", {"owner": word, "ae": tuple(words)})
     assert tomllib.loads(line) == {"ct1": {"owner": word, "ae": words}}
     assert len(line.splitlines()) == 1 or "\x85" in word + "".join(words)
 

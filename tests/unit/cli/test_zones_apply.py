@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -149,3 +151,62 @@ def test_broken_policy_in_place_can_be_replaced_and_everything_counts_as_opened(
     assert "permits nothing" in ended.err
     assert "+ ct1 echo archive" in ended.out
     assert policy.read_text(encoding="utf-8") == WIDER
+
+
+def test_allow_writes_the_narrowest_rule_with_an_end_and_the_reason(
+    leadglass: Leadglass, live: LiveSite, policy: Path
+) -> None:
+    policy.write_text(EXAMPLE.replace('"us1 find archive", ', ""), encoding="utf-8")
+    ended = leadglass("--home", live.home, "zones", "allow", "us1", "find", "--yes", "--reason", "ward asked")
+    assert ended.code == Exit.OK
+    assert "+ us1 find archive transport=plain, ip=10.20.9.5" in ended.out
+    flow = tomllib.loads(policy.read_text(encoding="utf-8"))["flows"]["us1-find"]
+    last_day = datetime.now(UTC).date() + timedelta(days=7)
+    assert flow == {
+        "from": ["us1"],
+        "to": "archive",
+        "can": ["find"],
+        "expires": last_day,
+        "note": "ward asked",
+    }
+    again = leadglass("--home", live.home, "zones", "allow", "us1 find archive", "--yes")
+    assert again.code == Exit.OK
+    assert "allowed already, by flow us1-find" in again.err
+
+
+def test_name_of_a_rule_that_is_taken_is_not_taken_twice(
+    leadglass: Leadglass, live: LiveSite, policy: Path
+) -> None:
+    text = EXAMPLE.replace('"us1 find archive", ', "")
+    taken = text.replace("[flows]", '[flows]\nus1-find = { from = [], to = "archive", can = ["find"] }', 1)
+    policy.write_text(taken, encoding="utf-8")
+    assert leadglass("--home", live.home, "zones", "allow", "us1", "find", "--yes").code == Exit.OK
+    assert "us1-find-2" in tomllib.loads(policy.read_text(encoding="utf-8"))["flows"]
+
+
+def test_rule_that_a_test_of_the_policy_forbids_is_not_written(
+    leadglass: Leadglass, live: LiveSite, policy: Path
+) -> None:
+    ended = leadglass("--home", live.home, "zones", "allow", "us1", "find", "--yes")
+    assert ended.code == Exit.POLICY_TESTS_FAILED
+    assert "us1 find archive" in ended.err
+    assert policy.read_text(encoding="utf-8") == EXAMPLE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("internet", "echo"), Exit.FINDINGS, "no further rule would permit it: zone"),
+        (("us9", "find"), Exit.USAGE, "unknown caller"),
+        (("ct1", "find", "--expires", "soon"), Exit.USAGE, "is no time; write 7d"),
+        (("ct1", "find", "--expires", "2026-02-30"), Exit.USAGE, "is no time; write 7d"),
+        (("ct1", "find", "--expires", "2020-01-01"), Exit.USAGE, "has passed"),
+    ],
+)
+def test_what_cannot_be_allowed_is_said_and_nothing_written(
+    leadglass: Leadglass, live: LiveSite, policy: Path, arguments: tuple[str, ...], code: Exit, message: str
+) -> None:
+    ended = leadglass("--home", live.home, "zones", "allow", *arguments, "--yes")
+    assert ended.code == code
+    assert message in ended.err
+    assert policy.read_text(encoding="utf-8") == EXAMPLE

@@ -1,0 +1,64 @@
+"""The narrowest rule: what it is, and what no rule is proposed for."""
+
+from __future__ import annotations
+
+import pytest
+
+from leadglass.policy import QuestionInvalid, parse_question
+from leadglass.policy.narrowest import AllowedAlready, NewRule, NoRuleHelps, narrowest_rule
+from tests.support.policies import EXAMPLE, NOW, policy
+
+GRANTS = 'nurses = { who = "nurses", from = "reading", on = "any", can = [] }\n[tests]'
+OLD = policy(EXAMPLE.replace("[flows]", 'nurses = ["role:nurse"]\n[flows]', 1).replace("[tests]", GRANTS))
+
+
+def rule(question: str) -> NewRule:
+    return narrowest_rule(OLD, parse_question(question), NOW)
+
+
+def test_device_is_given_one_verb() -> None:
+    assert rule("us1 find archive") == NewRule(
+        "flows", "us1-find", {"from": ("us1",), "to": "archive", "can": ("find",)}
+    )
+
+
+def test_archive_is_given_one_verb_to_one_device() -> None:
+    assert rule("archive echo night") == NewRule(
+        "flows", "night-echo", {"from": ("archive",), "to": "night", "can": ("echo",)}
+    )
+
+
+def test_group_is_given_one_verb_from_where_it_is_and_with_a_second_factor() -> None:
+    assert rule("nurses view any from=reading mfa") == NewRule(
+        "grants",
+        "nurses-view",
+        {"who": "nurses", "from": ("reading",), "on": "any", "can": ("view",), "need": ("mfa",)},
+    )
+
+
+def test_what_is_allowed_needs_no_rule() -> None:
+    with pytest.raises(AllowedAlready, match="by flow acquire"):
+        rule("ct1 store archive")
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ("internet echo archive", "zone: "),
+        ("us1 store archive modality=CT", "conditions: devices.us1.makes allows US, not modality CT"),
+        ("ct1 find archive transport=plain", "transport: "),
+        ("us1 find archive ip=10.20.9.9", "device: "),
+        ("archive find night", "verb: find on"),
+        ("us1 store archive stores=600", "budget: "),
+    ],
+)
+def test_what_a_guard_or_condition_stops_is_given_no_rule(question: str, message: str) -> None:
+    with pytest.raises(NoRuleHelps) as caught:
+        rule(question)
+    assert str(caught.value).startswith("no further rule would permit it: ")
+    assert message in str(caught.value)
+
+
+def test_unknown_caller_is_named() -> None:
+    with pytest.raises(QuestionInvalid, match="unknown caller"):
+        rule("us9 find archive")
