@@ -32,8 +32,8 @@ from leadglass.policy.policy import Policy
 HOUR_S = 3600.0
 BUCKET_S = 60.0
 _TOO_MANY_FIX = (
-    "find out why {device} keeps so many open; if it needs them, raise limits.associations_per_device in"
-    " leadglass.toml"
+    "find out why {device} keeps so many open; if it needs them, raise limits.associations_per_device or"
+    " limits.associations_total in leadglass.toml"
 )
 
 

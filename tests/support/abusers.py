@@ -282,7 +282,7 @@ class Scan:
         for start in range(self.first, self.first + self.count, self.each):
             messages = self._messages(start)
             began = time.perf_counter()
-            with RawPeer(self.target.tls_port, host=self.target.host, tls=tls, source="0.0.0.0") as peer:
+            with RawPeer(self.target.tls_port, host=self.target.host, tls=tls, source=self.target.addresses[0]) as peer:
                 peer.open("CT1", contexts_for(CT_IMAGE))
                 opening.append(_milliseconds(began))
                 for message in messages:
@@ -328,13 +328,13 @@ class Host:
         target = Target(**order["target"]) if "target" in order else Target(LOOPBACK, 0, 0, ())
         match order["what"]:
             case "idle":
-                return self._begin(Idlers(target, order["devices"], order["count"]))
+                self._begin(Idlers(target, order["devices"], order["count"]))
             case "drip":
-                return self._begin(drippers(target, order["count"]))
+                self._begin(drippers(target, order["count"]))
             case "half open":
-                return self._begin(half_openers(target, order["count"]))
+                self._begin(half_openers(target, order["count"]))
             case "abort":
-                return self._begin(Aborter(target, order["per_second"]))
+                self._begin(Aborter(target, order["per_second"]))
             case "scan":
                 how = {name: order[name] for name in ("folder", "first", "count", "each", "every_s")}
                 return Scan(target, **how).run()
@@ -343,12 +343,14 @@ class Host:
             case "count":
                 return self._abuse.counts() if self._abuse else {}
             case "fall silent":
-                return self._fall_silent()
+                self._fall_silent()
             case "end":
                 self._fall_silent()
-                return self._abuse.end() if self._abuse else None
+                if self._abuse is not None:
+                    self._abuse.end()
             case what:
                 raise ValueError(what)
+        return None
 
     def _begin(self, abuse: Abuse) -> None:
         os.nice(LEAST_POLITE)

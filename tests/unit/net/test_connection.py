@@ -110,7 +110,8 @@ class Setup:
         self.listener = Listener()
         self.wire = wire or Wire()
         association = Association(Role.ACCEPTOR, Limits())
-        self.connection = Connection(association, self.listener, DEADLINES, self.sweeper, tls)
+        new_tls = None if tls is None else lambda: tls
+        self.connection = Connection(association, self.listener, DEADLINES, self.sweeper, new_tls)
 
     def made(self) -> Setup:
         self.connection.connection_made(self.wire)
