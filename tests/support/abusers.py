@@ -41,6 +41,7 @@ from tests.support.site import Credentials
 
 LEAST_POLITE = 10  # they stand for other machines, whose processor time is not the archive's
 CONNECT_S = 2.0
+Connected = socket.socket  # by another name within a class that has a field of that name
 REQUEST = associate_request("CT1", contexts_for(CT_IMAGE))
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 
@@ -138,7 +139,7 @@ class Caller:
         self.dropped += 1
 
     @staticmethod
-    def _is_closed(connection: socket.socket) -> bool:
+    def _is_closed(connection: Connected) -> bool:
         try:
             while connection.recv(65_536):
                 pass
@@ -282,7 +283,9 @@ class Scan:
         for start in range(self.first, self.first + self.count, self.each):
             messages = self._messages(start)
             began = time.perf_counter()
-            with RawPeer(self.target.tls_port, host=self.target.host, tls=tls, source=self.target.addresses[0]) as peer:
+            with RawPeer(
+                self.target.tls_port, host=self.target.host, tls=tls, source=self.target.addresses[0]
+            ) as peer:
                 peer.open("CT1", contexts_for(CT_IMAGE))
                 opening.append(_milliseconds(began))
                 for message in messages:

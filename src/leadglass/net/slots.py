@@ -82,9 +82,7 @@ class DoorSlots:
         reserved = self.limits.reserved_per_zone
         if zone in self.zones and self._in(zone) < reserved:
             return self._total < self.limits.total
-        kept_for_others = sum(
-            max(0, reserved - self._in(other)) for other in self.zones if other != zone
-        )
+        kept_for_others = sum(max(0, reserved - self._in(other)) for other in self.zones if other != zone)
         return self._total + kept_for_others < self.limits.total
 
     def _in(self, zone: str | None) -> int:
