@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.abuse_rig import AbuseFound, AbusePlan, measure_abuse
+from tests.support.abuse_rig import WARM_UP, AbuseFound, AbusePlan, measure_abuse
 
 IN_FULL = "LEADGLASS_ABUSE" in os.environ  # ``make abuse``
 OBJECTS = 200
@@ -17,8 +17,8 @@ SHORT = AbusePlan(idle=100, dripping=100, half_open=50, aborts_per_s=30, objects
 FULL = AbusePlan(idle=1000, dripping=1000, half_open=200, aborts_per_s=100, objects=OBJECTS, every_s=0.1)
 PLAN = FULL if IN_FULL else SHORT
 BACK_S = 30.0
-MEMORY_KIB = 96 * 1024
-IDLE_KIB = 128  # of one idle association with TLS
+MEMORY_KIB = 24 * 1024
+IDLE_KIB = 64  # of one idle association with TLS
 SLOWER = 2.0
 
 
@@ -50,6 +50,7 @@ def test_a_scanner_stores_everything_while_others_idle_drip_half_open_and_abort(
     found = measure_abuse(tmp_path, PLAN, timeout_s=560)
     ratio = tell(found)
     assert found.undisturbed["stored"] == found.disturbed["stored"] == OBJECTS
+    assert found.instances == 2 * OBJECTS + WARM_UP + 1
     assert found.abuse["idle"] == {"idle": PLAN.idle, "refused": 0}
     assert found.abuse["abort"]["done"] > PLAN.aborts_per_s
     assert max(found.memory_kib) - found.memory_kib[0] < MEMORY_KIB + PLAN.idle * IDLE_KIB

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
 from threading import Event, Thread
@@ -69,7 +69,6 @@ class AbuseFound:
     associations_back_s: float
     admitted: dict[str, bool]
     instances: int
-    log: list[str] = field(default_factory=list)
 
 
 def measure_abuse(folder: Path, plan: AbusePlan, *, timeout_s: float) -> AbuseFound:

@@ -552,9 +552,7 @@ def test_a_newcomer_of_a_zone_takes_the_place_of_whoever_waited_longest(tmp_path
 
 
 def test_without_a_free_slot_a_stranger_is_closed_and_recorded(tmp_path: Path) -> None:
-    nearby = POLICY.replace('cidr = ["127.0.0.0/8"]', 'cidr = ["10.0.0.0/8"]').replace(
-        "127.0.0.1", "10.0.0.1"
-    )
+    elsewhere = POLICY.replace("127.0.0.", "10.0.0.")
 
     async def scenario() -> None:
         async with net_rig(tmp_path, policy_text=elsewhere, slots=SlotLimits(10, 1, 0)) as rig:
