@@ -18,7 +18,7 @@ SOURCES := src tests bench docs
 TIERS := $(wildcard tests/contract tests/interop tests/faults tests/fuzz)
 PURE_ROOMS := model protocol policy sitefile
 
-.PHONY: help demo test check unit fuzz torture bench million large decisions docs fmt lock peers clean
+.PHONY: help demo test check unit fuzz torture abuse bench million large decisions docs fmt lock peers clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -52,6 +52,9 @@ torture: $(INSTALLED) peers ## 10,000 kills, 500 power cuts, every call of a sto
 		LEADGLASS_FAULTS_EACH=0 \
 		$(BIN)/pytest -s tests/faults/test_power_cut.py tests/faults/test_power_cut_upkeep.py \
 		tests/faults/test_failing_calls.py tests/faults/test_crash.py
+
+abuse: $(INSTALLED) ## a scanner beside 1,000 idle associations, 1,000 dripping connections and more (two minutes, a quiet machine)
+	LEADGLASS_ABUSE=1 $(BIN)/pytest -s tests/faults/test_abuse.py
 
 bench: $(INSTALLED) peers ## measure against Orthanc and DCMTK, write docs/reference/benchmarks.md (half an hour)
 	$(BIN)/python -m bench.run $(ARGS)

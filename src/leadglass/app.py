@@ -330,6 +330,7 @@ def build_server(site: Site) -> tuple[DicomServer, Callable[[], None]]:
             limits.unassociated_per_address, limits.unassociated_total, limits.unassociated_reserved_per_zone
         ),
         associations_per_device=limits.associations_per_device,
+        associations_total=limits.associations_total,
         new_association=lambda: secrets.token_hex(8),
         server_tls=context.session,
     )

@@ -31,9 +31,10 @@ from leadglass.policy.policy import Policy
 
 HOUR_S = 3600.0
 BUCKET_S = 60.0
+MAX_REMEMBERED = 1024
 _TOO_MANY_FIX = (
-    "find out why {device} keeps so many open; if it needs them, raise limits.associations_per_device in"
-    " leadglass.toml"
+    "find out why {device} keeps so many open; if it needs them, raise limits.associations_per_device or"
+    " limits.associations_total in leadglass.toml"
 )
 
 
@@ -94,6 +95,7 @@ class Gate:
         self._denials = DenialCoalescer()
         self._stores: dict[str, _HourCount] = {}
         self._has_budgets = _has_budgets(policy)
+        self._refused: dict[tuple[Peer, Step, str], AuditEvent] = {}  # of this second, under this policy
 
     @property
     def policy(self) -> Policy:
@@ -104,6 +106,7 @@ class Gate:
         """Put another policy in force, from the next decision on."""
         self._policy = policy
         self._has_budgets = _has_budgets(policy)
+        self._refused.clear()
 
     def device_of(self, peer: Peer) -> Device | None:
         """The device a peer proves to be, whatever it may do."""
@@ -199,11 +202,10 @@ class Gate:
 
         Whether that is a line of its own: one like many others of a moment ago is only counted.
         """
-        climbed = admit(self._policy, peer, self._clock.now()).decision
-        decision = _stopped_at(climbed, step, reason)
-        return self._record_denial(
-            "connection.refused", peer, decision, association=association, reason=reason
-        )
+        event = self._refused.get((peer, step, reason))
+        if event is None:
+            event = self._refusal(peer, step, reason)
+        return self._record_folded(replace(event, association=association))
 
     def stopped_ladder(self, peer: Peer, action: Action | None, step: Step, reason: str) -> tuple[Rung, ...]:
         """How far a peer came that was stopped, at ``step``, by something other than the policy.
@@ -219,6 +221,7 @@ class Gate:
 
     def flush(self) -> None:
         """Record the sums of folded refusals whose window has ended. Called every second or so."""
+        self._refused.clear()
         self._recorder.note(self._denials.flush(self._clock.monotonic_s()))
 
     def close(self) -> None:
@@ -249,12 +252,22 @@ class Gate:
         decision: Decision,
         action: Action | None = None,
         association: str = "",
-        reason: str = "",
     ) -> bool:
         """Whether it is a line of its own now; else it is counted with others like it."""
-        event = _event(kind, Outcome.DENIED, caller, decision, action, association)
-        if reason:
-            event = replace(event, reason=reason)
+        return self._record_folded(_event(kind, Outcome.DENIED, caller, decision, action, association))
+
+    def _refusal(self, peer: Peer, step: Step, reason: str) -> AuditEvent:
+        """The line of a caller stopped at the door; remembered, for a flood says the same again and again."""
+        climbed = admit(self._policy, peer, self._clock.now()).decision
+        decision = _stopped_at(climbed, step, reason)
+        event = replace(_event("connection.refused", Outcome.DENIED, peer, decision), reason=reason)
+        if len(self._refused) >= MAX_REMEMBERED:
+            self._refused.clear()
+        self._refused[peer, step, reason] = event
+        return event
+
+    def _record_folded(self, event: AuditEvent) -> bool:
+        """Whether it is a line of its own now; else it is counted with others like it."""
         lines = self._denials.admit(event, self._clock.monotonic_s())
         self._recorder.note(lines)
         return any(line is event for line in lines)

@@ -146,6 +146,7 @@ async def net_rig(
     deadlines: Deadlines | None = None,
     slots: SlotLimits | None = None,
     associations_per_device: int = 64,
+    associations_total: int = 2048,
     window: int = 16,
     max_answers: int = 1000,
     server_tls: Callable[[], TlsSession] = no_tls,
@@ -174,6 +175,7 @@ async def net_rig(
             deadlines,
             slots or SlotLimits(),
             associations_per_device,
+            associations_total,
             lambda: f"a{next(numbers)}",
             server_tls,
         )

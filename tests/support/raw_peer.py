@@ -55,6 +55,7 @@ class RawPeer:
         *,
         tls: ssl.SSLContext | None = None,
         source: str = LOOPBACK,
+        host: str = LOOPBACK,
         timeout_s: float = TIMEOUT_S,
         kernel_bytes: int | None = None,
     ) -> None:
@@ -67,7 +68,7 @@ class RawPeer:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kernel_bytes)
         try:
             raw.bind((source, 0))
-            raw.connect((LOOPBACK, port))
+            raw.connect((host, port))
             self.socket = raw if tls is None else tls.wrap_socket(raw, server_hostname=LOOPBACK)
         except OSError:
             raw.close()

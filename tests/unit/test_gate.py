@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from leadglass.gate import HOUR_S, Gate
+from leadglass.gate import HOUR_S, MAX_REMEMBERED, Gate
 from leadglass.model.action import ARCHIVE, SITE, Action, Facts, Verb
 from leadglass.model.caller import Archive, LocalAdministrator, Transport
 from leadglass.model.decision import RungState, Step
@@ -242,6 +242,24 @@ def test_a_refusal_like_one_of_a_moment_ago_is_counted_and_says_so(gate: Gate, t
             gate.admit(STRANGER, f"b{number}", lambda _device: "")
         folded.append(refused.value.folded)
     assert folded == [False, True, True]
+
+
+def test_a_refusal_is_judged_anew_by_another_policy(gate: Gate, trail: Notebook) -> None:
+    early = replace(CT1, calling_ae=None, called_ae=None)
+    gate.record_refused_connection(early, Step.TRANSPORT, "silent", "a1")
+    gate.replace_policy(policy(EMPTY))
+    gate.record_refused_connection(early, Step.TRANSPORT, "silent", "a2")
+    failed = [
+        next(rung.step for rung in line.ladder if rung.state is RungState.FAILED) for line in trail.take()
+    ]
+    assert failed == [Step.TRANSPORT, Step.ZONE]
+
+
+def test_refusals_that_all_differ_are_not_all_remembered(gate: Gate) -> None:
+    for number in range(MAX_REMEMBERED + 1):
+        caller = replace(CT1, address=f"10.0.{number // 256}.{number % 256}")
+        gate.record_refused_connection(caller, Step.TRANSPORT, "silent", f"a{number}")
+    assert len(gate._refused) == 1
 
 
 def test_where_the_policy_stopped_it_before_that_is_what_is_told(gate: Gate, trail: Notebook) -> None:

@@ -237,10 +237,10 @@ class Acceptor:
             certificate=certificate,
         )
 
-    def evict(self) -> None:
-        """Give this connection's slot to a newer one of the same address."""
+    def evict(self, why: str) -> None:
+        """Give this connection's slot to a newer one."""
         if self._connection is not None and not self._connection.closing:
-            self._refuse(self._connection, Step.TCP, "its place was needed: too many of its address wait")
+            self._refuse(self._connection, Step.TCP, f"its place was needed: {why}")
             self._connection.drop()
 
     def abort(self) -> None:

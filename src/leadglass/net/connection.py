@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -52,6 +53,28 @@ class Handler(Protocol):
         """The connection is gone. Always the last call, and always made."""
 
 
+class _Nobody:
+    """The handler of a connection that is gone; nothing happens on it."""
+
+    def made(self, connection: Connection) -> bool:
+        return False
+
+    def connected(self, connection: Connection) -> None:
+        """Does not happen."""
+
+    def received(self, event: Event) -> None:
+        """Does not happen."""
+
+    def refused(self, connection: Connection, reason: str, tls: TlsFailed | None) -> None:
+        """Does not happen."""
+
+    def lost(self, connection: Connection) -> None:
+        """Was told already."""
+
+
+_NOBODY = _Nobody()
+
+
 class Connection(asyncio.Protocol):
     """Drives one ``Association`` over one transport."""
 
@@ -61,10 +84,12 @@ class Connection(asyncio.Protocol):
         handler: Handler,
         deadlines: Deadlines,
         sweeper: DeadlineSweeper,
-        tls: TlsSession | None,
+        new_tls: Callable[[], TlsSession] | None,
     ) -> None:
+        """``new_tls`` is asked when the connection has its place: a session costs more than all else here."""
         self.association = association
-        self.tls = tls
+        self.tls: TlsSession | None = None
+        self._new_tls = new_tls
         self._handler = handler
         self._deadlines = deadlines
         self._sweeper = sweeper
@@ -90,26 +115,27 @@ class Connection(asyncio.Protocol):
         stream = cast("asyncio.Transport", transport)  # uvloop's does not derive from it
         self._transport = stream
         self.address, self.port = _peer_address(stream)
-        self._socket = _own_handle(stream)
-        stream.set_write_buffer_limits(high=WRITE_HIGH_WATER_BYTES)
-        if self._socket is not None:
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if not self._handler.made(self):
             self.drop()
             return
         self._sweeper.watch(self)
-        if self.tls is None:
+        self._socket = _own_handle(stream)
+        stream.set_write_buffer_limits(high=WRITE_HIGH_WATER_BYTES)
+        if self._socket is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._new_tls is None:
             self._establish()
         else:
+            self.tls = self._new_tls()
             self._write_tls()
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return
         self._active_s = self._loop.time()
-        if self.tls is None:
+        if self._new_tls is None:
             self._feed(data)
-        else:
+        elif self.tls is not None:  # without a session nothing is heard, least of all as plaintext
             self._feed_tls(self.tls, data)
         self._after_read()
         if not self._can_write.is_set() and not self._closing:
@@ -129,6 +155,17 @@ class Connection(asyncio.Protocol):
             for event in self.association.transport_closed():
                 self._handler.received(event)
         self._handler.lost(self)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Hold on to nobody who holds on to us.
+
+        A flood's connections would else wait for the garbage collector, by the ten thousand, and everybody
+        for it: measured, a quarter of a second every three.
+        """
+        self._handler = _NOBODY
+        self._transport = None
+        self.tls = None
 
     def pause_writing(self) -> None:
         self._can_write.clear()

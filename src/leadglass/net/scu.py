@@ -147,13 +147,14 @@ class Requestor:
         loop = asyncio.get_running_loop()
         requestor = cls(request, receive)
         sweeper = DeadlineSweeper(loop)
-        tls = target.tls() if target.tls else None
+        session = target.tls() if target.tls else None  # made here, where its error is the caller's
+        new_tls = None if session is None else lambda: session
         association = Association(Role.REQUESTOR, limits)
         local = (target.bind, 0) if target.bind else None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(association, requestor, deadlines, sweeper, tls),
+                    lambda: Connection(association, requestor, deadlines, sweeper, new_tls),
                     target.host,
                     target.port,
                     local_addr=local,

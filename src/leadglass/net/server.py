@@ -36,6 +36,7 @@ class ServerOptions:
     deadlines: Deadlines
     slots: SlotLimits
     associations_per_device: int
+    associations_total: int
     new_association: Callable[[], str]
     server_tls: Callable[[], TlsSession]
 
@@ -49,7 +50,7 @@ class DicomServer:
         self._loop = asyncio.get_running_loop()
         self._sweeper = DeadlineSweeper(self._loop)
         self._slots = DoorSlots(options.slots, frozenset(hosting.gate.policy.zones))
-        self._live = LiveAssociations(options.associations_per_device)
+        self._live = LiveAssociations(options.associations_per_device, options.associations_total)
         self._servers: list[asyncio.Server] = []
         self._listening: dict[str, str] = {}
         self._acceptors: set[Acceptor] = set()
@@ -130,7 +131,7 @@ class DicomServer:
             return False
         self._acceptors.add(acceptor)
         if isinstance(granted.evict, Acceptor):
-            granted.evict.evict()
+            granted.evict.evict(granted.why)
         return True
 
     def why_full(self, device: str) -> str:
@@ -156,7 +157,7 @@ class DicomServer:
             acceptor,
             self._options.deadlines,
             self._sweeper,
-            self._options.server_tls() if listener.transport is Transport.MTLS else None,
+            self._options.server_tls if listener.transport is Transport.MTLS else None,
         )
 
     async def _close_listeners(self) -> None:

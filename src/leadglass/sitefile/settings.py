@@ -71,6 +71,9 @@ class Limits:
     associations_per_device: int = _limit(
         64, 1, 65536, "associations of one device at a time; more are rejected for now"
     )
+    associations_total: int = _limit(
+        2048, 1, 65536, "associations in all; beyond them a device may have one, if it has none"
+    )
     dataset_depth: int = _limit(100, 1, 1000, "nesting of sequences in a data set")
     element_mib: int = _limit(16, 1, 1024, "one element in memory, pixel data aside")
     inflate_ratio: int = _limit(200, 1, 10000, "inflated size of a data set, times its deflated size")

@@ -536,9 +536,26 @@ def test_the_oldest_silent_connection_of_an_address_gives_way(tmp_path: Path) ->
     run(scenario())
 
 
-def test_without_a_free_slot_a_connection_is_closed_and_recorded(tmp_path: Path) -> None:
+def test_a_newcomer_of_a_zone_takes_the_place_of_whoever_waited_longest(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with net_rig(tmp_path, slots=SlotLimits(10, 1, 0)) as rig:
+            silent = await RawPeer.connect(rig.port)
+            await until(lambda: rig.server.waiting == 1)
+            peer = await rig.raw("CT1", ECHO)
+            await silent.closed()
+            silent.close()
+            peer.close()
+            [line] = await rig.audit("connection.refused")
+            assert "its place was needed: all places are taken" in line.event.reason
+
+    run(scenario())
+
+
+def test_without_a_free_slot_a_stranger_is_closed_and_recorded(tmp_path: Path) -> None:
+    elsewhere = POLICY.replace("127.0.0.", "10.0.0.")
+
+    async def scenario() -> None:
+        async with net_rig(tmp_path, policy_text=elsewhere, slots=SlotLimits(10, 1, 0)) as rig:
             first = await RawPeer.connect(rig.port)
             await until(lambda: rig.server.waiting == 1)
             second = await RawPeer.connect(rig.port)
@@ -606,7 +623,7 @@ def test_before_an_association_there_is_no_peer(tmp_path: Path) -> None:
             with pytest.raises(PeerProtocolError):
                 _ = acceptor.conversation
             acceptor.recheck(None)
-            acceptor.evict()
+            acceptor.evict("it waited longest")
             acceptor.abort()
             assert acceptor.connection is None
 

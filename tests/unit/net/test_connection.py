@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
 from leadglass.identity.peers import ServerName, TlsFailed
+from leadglass.identity.session import TlsSession
 from leadglass.model.action import Verb
 from leadglass.model.errors import PeerProtocolError
 from leadglass.net.connection import MAX_UNHEARD_BYTES, Connection, Deadlines, DeadlineSweeper
@@ -104,13 +105,16 @@ class Listener:
 
 
 class Setup:
-    def __init__(self, *, tls: Any = None, wire: Wire | None = None) -> None:
+    def __init__(
+        self, *, tls: Any = None, new_tls: Callable[[], TlsSession] | None = None, wire: Wire | None = None
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.sweeper = DeadlineSweeper(self.loop)
         self.listener = Listener()
         self.wire = wire or Wire()
         association = Association(Role.ACCEPTOR, Limits())
-        self.connection = Connection(association, self.listener, DEADLINES, self.sweeper, tls)
+        new_tls = new_tls if tls is None else lambda: tls
+        self.connection = Connection(association, self.listener, DEADLINES, self.sweeper, new_tls)
 
     def made(self) -> Setup:
         self.connection.connection_made(self.wire)
@@ -194,6 +198,40 @@ def test_a_connection_that_is_not_wanted_is_dropped_and_its_loss_told() -> None:
         setup.connection.connection_lost(None)
         assert setup.listener.told == ["lost"]
         assert setup.listener.events == []
+
+    run(scenario())
+
+
+def test_a_connection_that_is_not_wanted_costs_no_tls_session(tls_site: Site) -> None:
+    async def scenario() -> None:
+        sessions: list[TlsSession] = []
+
+        def new_tls() -> TlsSession:
+            sessions.append(tls_site.server.session())
+            return sessions[-1]
+
+        setup = Setup(new_tls=new_tls)
+        setup.listener.wanted = False
+        setup.made()
+        assert sessions == []
+        wanted = Setup(new_tls=new_tls).made()
+        assert sessions == [wanted.connection.tls]
+
+    run(scenario())
+
+
+def test_a_connection_whose_tls_session_could_not_be_made_hears_no_plaintext() -> None:
+    def broken() -> TlsSession:
+        raise OSError("no memory")
+
+    async def scenario() -> None:
+        setup = Setup(new_tls=broken)
+        with pytest.raises(OSError, match="no memory"):
+            setup.made()
+        setup.connection.data_received(REQUEST)
+        assert setup.listener.told == []
+        assert setup.listener.events == []
+        assert setup.watched
 
     run(scenario())
 

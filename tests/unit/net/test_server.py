@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import socket
+import weakref
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -142,5 +145,36 @@ def test_a_certificate_of_another_ca_is_refused_and_recorded(
             [line] = await rig.audit("connection.refused")
             assert line.event.outcome is Outcome.DENIED
             assert line.event.ladder
+
+    run(scenario())
+
+
+def test_connections_that_are_gone_are_freed_without_the_garbage_collector(
+    tmp_path: Path, tls_site: Site
+) -> None:
+    """A flood would else make ever more garbage, and everybody wait while it is collected."""
+
+    async def gone(rig: NetRig, port: int, said: bytes) -> list[weakref.ref[object]]:
+        peer = await RawPeer.connect(port)
+        peer.write(said)
+        await until(lambda: rig.server.waiting == 1)
+        [acceptor] = rig.acceptors
+        held: list[weakref.ref[object]] = [weakref.ref(acceptor), weakref.ref(acceptor.connection)]
+        del acceptor
+        peer.reset()
+        await until(lambda: not rig.acceptors)
+        await asyncio.sleep(0)
+        return held
+
+    async def scenario() -> None:
+        async with net_rig(tmp_path / "a", policy_text=TLS_POLICY, server_tls=tls_site.server.session) as rig:
+            tls_port = int(rig.server.listening["tls"].rpartition(":")[2])
+            gc.collect()
+            gc.disable()
+            try:
+                for port, said in ((rig.port, b"\x01\x00"), (tls_port, b"\x16\x03")):
+                    assert [held() for held in await gone(rig, port, said)] == [None, None]
+            finally:
+                gc.enable()
 
     run(scenario())

@@ -6,15 +6,18 @@ import pytest
 
 from leadglass.net.slots import DoorSlots, Granted, Slot, SlotLimits
 
+CROWDED = "too many of its address wait"
+WAITED = "all places are taken, and it waited longest"
+
 
 def slots(per_address: int = 3, total: int = 10, reserved: int = 2, zones: str = "ab") -> DoorSlots:
     return DoorSlots(SlotLimits(per_address, total, reserved), frozenset(zones))
 
 
 def fill(door: DoorSlots, zone: str | None, start: int = 0) -> int:
-    """Take slots from ever new addresses until there are none."""
+    """Take slots from ever new addresses until there is none that is free."""
     number = start
-    while door.take(Slot(f"{zone}{number}", f"{zone}{number}", zone)) is not None:
+    while door.take(Slot(f"{zone}{number}", f"{zone}{number}", zone)) == Granted():
         number += 1
     return number - start
 
@@ -23,15 +26,15 @@ def test_an_address_at_its_cap_loses_its_oldest() -> None:
     door = slots()
     for key in "123":
         assert door.take(Slot(key, "x", "a")) == Granted()
-    assert door.take(Slot("4", "x", "a")) == Granted(evict="1")
-    assert door.take(Slot("5", "x", "a")) == Granted(evict="2")
+    assert door.take(Slot("4", "x", "a")) == Granted("1", CROWDED)
+    assert door.take(Slot("5", "x", "a")) == Granted("2", CROWDED)
     assert door.waiting == 3
 
 
 def test_an_address_at_its_cap_is_served_even_where_all_is_full() -> None:
     door = slots(per_address=1, total=1, reserved=0)
     door.take(Slot("1", "x", None))
-    assert door.take(Slot("2", "x", None)) == Granted(evict="1")
+    assert door.take(Slot("2", "x", None)) == Granted("1", CROWDED)
     assert door.take(Slot("3", "y", None)) is None
 
 
@@ -41,7 +44,7 @@ def test_strangers_leave_every_zone_its_own() -> None:
     assert fill(door, "a") == 2
     assert fill(door, "b") == 2
     assert door.waiting == 10
-    assert door.take(Slot("late", "late", "b")) is None
+    assert door.take(Slot("late", "late", None)) is None
 
 
 def test_one_zone_cannot_starve_another() -> None:
@@ -83,3 +86,29 @@ def test_the_total_is_never_passed(zone: str | None) -> None:
     fill(door, "a", start=50)
     fill(door, "b", start=50)
     assert door.waiting == 10
+
+
+def test_whoever_comes_from_a_zone_takes_the_place_of_the_stranger_who_waited_longest() -> None:
+    door = slots()
+    assert fill(door, None) == 6
+    for number in range(4):
+        assert door.take(Slot(number, f"a{number}", "a")) == (
+            Granted() if number < 2 else Granted(f"None{number - 2}", WAITED)
+        )
+    assert door.waiting == 8
+    assert fill(door, "b") == 2
+
+
+def test_where_no_stranger_waits_the_one_of_its_own_zone_who_waited_longest_gives_way() -> None:
+    door = slots(total=3, reserved=1)
+    assert fill(door, "a") == 2
+    assert door.take(Slot("new", "new", "a")) == Granted("a1", WAITED)
+    assert door.take(Slot("b", "b", "b")) == Granted()
+    assert door.take(Slot("newer", "newer", "b")) == Granted("b", WAITED)
+    assert door.waiting == 3
+
+
+def test_where_others_have_every_place_a_zone_without_any_reserved_gets_none() -> None:
+    door = slots(total=2, reserved=0)
+    assert fill(door, "a") == 2
+    assert door.take(Slot("b", "b", "b")) is None

@@ -62,6 +62,7 @@ def test_what_is_left_out_has_the_defaults_of_the_design() -> None:
         "unassociated_total": 256,
         "unassociated_reserved_per_zone": 8,
         "associations_per_device": 64,
+        "associations_total": 2048,
         "dataset_depth": 100,
         "element_mib": 16,
         "inflate_ratio": 200,
