@@ -7,14 +7,12 @@ that was changed meanwhile is not overwritten.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from itertools import count
 from pathlib import Path
 
-from leadglass.admin import policy_text
 from leadglass.admin.desk import Desk, require
+from leadglass.admin.policy_explain import with_rule
 from leadglass.admin.policy_files import (
     PolicyDraft,
     changing_policy,
@@ -76,19 +74,7 @@ def propose_rule(permit: Permit, desk: Desk, question: str, last_day: date, reas
     standing = read_policy_text(desk.policy_path)
     policy = load_policy(standing, path=str(desk.policy_path), now=now)
     rule = narrowest_rule(policy, parse_question(question), now)
-    taken = policy_text.names_in(standing, rule.table)
-    name = next(name for name in _names(rule.name) if name not in taken)
-    entry: dict[str, policy_text.EntryValue] = {**rule.entry, "expires": last_day}
-    if reason:
-        entry["note"] = reason
-    text = policy_text.with_entry(standing, rule.table, name, entry)
-    return _proposal(desk, desk.policy_path, text, standing)
-
-
-def _names(name: str) -> Iterator[str]:
-    yield name
-    for number in count(2):
-        yield f"{name}-{number}"
+    return _proposal(desk, desk.policy_path, with_rule(standing, rule, last_day, reason), standing)
 
 
 def _proposal(desk: Desk, path: Path, text: str, standing: str) -> Proposal:

@@ -1,4 +1,4 @@
-"""``policy.toml`` on disk: read, check, ask, and change whole or not at all."""
+"""``policy.toml`` on disk: read, check, and change whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from leadglass.admin.desk import require
 from leadglass.identity.files import locked, read_file, replace_file
 from leadglass.model.action import Verb
-from leadglass.model.decision import Decision
 from leadglass.model.errors import ConfigurationInvalid
 from leadglass.model.permit import Permit
 from leadglass.policy import (
@@ -21,10 +20,7 @@ from leadglass.policy import (
     Policy,
     PolicyInvalid,
     check_policy,
-    explain,
-    load_policy,
     newly_failed,
-    parse_question,
 )
 
 
@@ -65,19 +61,6 @@ def check_file(permit: Permit, path: Path, now: datetime) -> Checked:
     """
     require(permit, Verb.STATUS)
     return check_policy(read_policy_text(path), path=str(path), now=now)
-
-
-def explain_question(permit: Permit, path: Path, question: str, now: datetime) -> Decision:
-    """Ask a policy file in words, like ``ct1 find archive``.
-
-    Raises:
-        ConfigurationInvalid: the policy cannot be used; PolicyInvalid has the findings.
-        QuestionInvalid: the question is not understood.
-        NotPermitted: ``permit`` is not for STATUS.
-    """
-    require(permit, Verb.STATUS)
-    policy = load_policy(read_policy_text(path), path=str(path), now=now)
-    return explain(policy, parse_question(question), now)
 
 
 def draft_policy(path: Path, text: str, now: datetime) -> PolicyDraft:

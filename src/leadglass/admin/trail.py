@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Engine
 
 from leadglass.admin.desk import require
-from leadglass.audit.read import AuditLine, Filters, after, tail
+from leadglass.audit.read import NO_FILTERS, AuditLine, Filters, after, tail
 from leadglass.audit.verify import Progress, VerifyResult, verify
 from leadglass.index.engine import reading
 from leadglass.model.action import Verb
@@ -40,6 +40,13 @@ class Trail:
         require(permit, Verb.AUDIT)
         with reading(self.engine).connect() as connection:
             return list(after(connection, seq, filters))
+
+    def line(self, permit: Permit, seq: int) -> AuditLine | None:
+        """One line by its number; ``None``: there is no such line."""
+        require(permit, Verb.AUDIT)
+        with reading(self.engine).connect() as connection:
+            found = next(after(connection, seq - 1, NO_FILTERS), None)
+        return found if found is not None and found.seq == seq else None
 
     def verify(self, permit: Permit, progress: Progress) -> VerifyResult:
         """Walk the whole chain and compare it with the signed checkpoints."""

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from leadglass.admin.desk import Desk
@@ -17,22 +18,26 @@ from leadglass.admin.policy_apply import (
     propose_rule,
     put_in_force,
 )
-from leadglass.admin.policy_files import check_file, explain_question
+from leadglass.admin.policy_explain import Advice, advice_on, explain_question
+from leadglass.admin.policy_files import check_file
 from leadglass.admin.policy_reach import Wanted, difference, prove_invariant, reach_of
-from leadglass.app import local_site
+from leadglass.app import Site, local_site
+from leadglass.audit.read import AuditLine, Filters
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, print_json, print_rows, say, visible
 from leadglass.model.action import MACHINE_VERBS, PERSON_VERBS, Verb
-from leadglass.model.decision import Decision, RungState
+from leadglass.model.decision import Decision, Rung, RungState
+from leadglass.model.event import Outcome
 from leadglass.model.permit import Permit
 from leadglass.policy import Checked, QuestionInvalid
 from leadglass.policy.narrowest import AllowedAlready, NoRuleHelps
 from leadglass.policy.reach import Difference
 from leadglass.sitefile.finding import Severity
-from leadglass.use_cases import desk_of
+from leadglass.use_cases import desk_of, trail_of
 
 app = typer.Typer(help="Check the policy, and ask it who may do what.", no_args_is_help=True)
 
+MAX_LINE_DIGITS = 18
 MARKS = {RungState.PASSED: "ok", RungState.FAILED: "NO", RungState.NOT_REACHED: "--"}
 
 File = Annotated[
@@ -40,7 +45,6 @@ File = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show it, and change nothing.")]
-Question = Annotated[str, typer.Argument(help='Such as "ct1 find archive", "us1 store archive modality=US".')]
 
 
 @app.command()
@@ -60,25 +64,89 @@ def check(context: typer.Context, file: File = None, as_json: JsonOption = False
 
 
 @app.command()
-def explain(context: typer.Context, question: Question, as_json: JsonOption = False) -> None:  # noqa: FBT002  a flag of the command line
+def explain(
+    context: typer.Context,
+    question: Annotated[
+        str | None, typer.Argument(help='Such as "us1 store archive modality=US".', show_default=False)
+    ] = None,
+    denied: Annotated[
+        str | None,
+        typer.Option(
+            "--denied",
+            metavar="last|NUMBER",
+            help="Explain a refusal that happened: a line of the audit.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
+) -> None:
     """Say whether something is allowed, by which rule, or how far it comes and the narrowest fix.
 
     Exit 3 if it is denied.
     """
+    if (question is None) == (denied is None):
+        say("error: give a question, or --denied")
+        leave(Exit.USAGE)
     home = home_of(context)
     with local_site(home) as site:
-        permit = site.permit(Verb.STATUS)
+        if denied is not None:
+            _explain_line(site, denied, as_json=as_json)
+            leave(Exit.FINDINGS)
         try:
-            decision = explain_question(permit, home.policy, question, site.clock.now())
+            permit = site.permit(Verb.STATUS)
+            explained = explain_question(permit, home.policy, question or "", site.clock.now())
         except QuestionInvalid as error:
             say(f"error: {error}")
             leave(Exit.USAGE)
+    decision = explained.decision
     if as_json:
-        print_json(decision)
+        more = {"places": explained.places, "advice": explained.advice}
+        print_json({**msgspec.to_builtins(decision), **msgspec.to_builtins(more)})
     else:
-        print_decision(question, decision)
+        print_decision(question or "", decision)
+        for place in explained.places:
+            typer.echo(visible(f"  {place}"))
+        _print_advice(explained.advice)
     if not decision.allowed:
         leave(Exit.FINDINGS)
+
+
+def _explain_line(site: Site, which: str, *, as_json: bool) -> None:
+    line = _denied_line(site, which)
+    advice = advice_on(site.permit(Verb.STATUS), site.home.policy, line, site.clock.now())
+    event = line.event
+    if as_json:
+        print_json({"line": line, "advice": advice})
+        return
+    asked = " ".join(word for word in (event.who or event.address, event.verb, event.target) if word)
+    times = f", {event.count} times" if event.count > 1 else ""
+    typer.echo(visible(f"{asked}: denied, line {line.seq} of {line.time:%Y-%m-%d %H:%M:%S} UTC{times}"))
+    if event.calling_ae:
+        titles = f"{event.calling_ae}>{event.called_ae}"
+        typer.echo(visible(f"  from {event.address} over {event.transport}, {titles}"))
+    _print_ladder(event.ladder, event.fix)
+    _print_advice(advice)
+
+
+def _denied_line(site: Site, which: str) -> AuditLine:
+    trail, permit = trail_of(site), site.permit(Verb.AUDIT)
+    if which == "last":
+        found = next(iter(trail.tail(permit, 1, Filters(outcome=Outcome.DENIED))), None)
+    elif which.isascii() and which.isdigit() and len(which) <= MAX_LINE_DIGITS:
+        found = trail.line(permit, int(which))
+    else:
+        say('error: --denied takes "last" or the number of a line of the audit')
+        leave(Exit.USAGE)
+    if found is None or found.event.outcome is not Outcome.DENIED:
+        say("error: nothing was denied" if which == "last" else f"error: line {which} is no refusal")
+        leave(Exit.ERROR)
+    return found
+
+
+def _print_advice(advice: Advice | None) -> None:
+    if advice is not None:
+        typer.echo(visible(f"  to permit just that: {advice.command}"))
+        for test in advice.breaks:
+            typer.echo(visible(f"  which would break {test}"))
 
 
 @app.command()
@@ -281,10 +349,14 @@ def print_decision(question: str, decision: Decision) -> None:
     verdict = "allowed" if decision.allowed else "denied"
     rule = f" by {decision.rule}" if decision.rule else ""
     typer.echo(visible(f"{question}: {verdict}{rule}"))
-    for rung in decision.ladder:
+    _print_ladder(decision.ladder, decision.fix)
+
+
+def _print_ladder(ladder: tuple[Rung, ...], fix: str) -> None:
+    for rung in ladder:
         typer.echo(visible(f"  {MARKS[rung.state]}  {rung.step.value:<10}  {rung.detail}"))
-    if decision.fix:
-        typer.echo(visible(f"  fix: {decision.fix}"))
+    if fix:
+        typer.echo(visible(f"  fix: {fix}"))
 
 
 def _leave_unless_good(checked: Checked) -> None:

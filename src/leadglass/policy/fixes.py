@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from leadglass.model.action import ARCHIVE, Verb
 
@@ -16,7 +16,7 @@ def flow_fix(source: str, target: str, verb: Verb, now: datetime) -> str:
     whom = f'from "{source}"' if target == ARCHIVE else f'from "{source}" to "{target}"'
     return (
         f'add "{verb}" to a flow {whom}: [flows] {device}-{verb} = '
-        f'{{ from = ["{source}"], to = "{target}", can = ["{verb}"], expires = {_last_day(now)} }}'
+        f'{{ from = ["{source}"], to = "{target}", can = ["{verb}"], expires = {last_day_of_trial(now)} }}'
     )
 
 
@@ -25,11 +25,13 @@ def grant_fix(groups: Iterable[str], zone: str, verb: Verb, now: datetime) -> st
     group = min(groups, default=None)
     if group is None:
         return "give the person a role that a group of the policy names"
+    ends = last_day_of_trial(now)
     return (
         f'add "{verb}" to a grant for "{group}": [grants] {group}-{verb} = {{ who = "{group}", '
-        f'from = ["{zone}"], on = "any", can = ["{verb}"], need = ["mfa"], expires = {_last_day(now)} }}'
+        f'from = ["{zone}"], on = "any", can = ["{verb}"], need = ["mfa"], expires = {ends} }}'
     )
 
 
-def _last_day(now: datetime) -> str:
-    return (now.astimezone(UTC) + TRIAL).date().isoformat()
+def last_day_of_trial(now: datetime) -> date:
+    """When a rule ends that nobody has thought about for longer."""
+    return (now.astimezone(UTC) + TRIAL).date()

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from leadglass.admin.desk import Desk
+from leadglass.admin.policy_explain import explain_question
 from leadglass.admin.policy_files import (
     changing_policy,
     check_file,
     draft_policy,
-    explain_question,
     read_policy_text,
 )
 from leadglass.model.action import Verb
@@ -40,8 +40,9 @@ def test_check_finds_errors_with_their_place(desk: Desk, clock: HandClock, tmp_p
 
 
 def test_question_is_answered_from_the_file(desk: Desk, clock: HandClock) -> None:
-    decision = explain_question(STATUS, desk.policy_path, "internet echo archive", clock.at)
-    assert not decision.allowed
+    explained = explain_question(STATUS, desk.policy_path, "internet echo archive", clock.at)
+    assert not explained.decision.allowed
+    assert explained.advice is None
     with pytest.raises(QuestionInvalid):
         explain_question(STATUS, desk.policy_path, "ct1 store archive", clock.at)
     desk.policy_path.write_text("version = 2\n")

@@ -1,0 +1,111 @@
+"""A question answered for the administrator: the ladder, where the rule stands, and what would permit it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import count
+from pathlib import Path
+
+from leadglass.admin import policy_text
+from leadglass.admin.desk import require
+from leadglass.admin.policy_files import read_policy_text
+from leadglass.audit.read import AuditLine
+from leadglass.model.action import Verb
+from leadglass.model.decision import Decision
+from leadglass.model.permit import Permit
+from leadglass.policy import Question, QuestionInvalid, check_policy, explain, load_policy, parse_question
+from leadglass.policy.fixes import last_day_of_trial
+from leadglass.policy.narrowest import NewRule, narrowest_rule
+from leadglass.policy.policy import Policy
+from leadglass.sitefile import read_source
+
+RULE_TABLES = {"flow": "flows", "grant": "grants"}
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What would permit something refused: the command, and the policy's tests that would then fail."""
+
+    command: str
+    breaks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A decision; ``places`` say where the rules that it names stand. No ``advice`` where no rule helps."""
+
+    decision: Decision
+    places: tuple[str, ...]
+    advice: Advice | None
+
+
+def explain_question(permit: Permit, path: Path, text: str, now: datetime) -> Explained:
+    """Ask a policy file in words, like ``ct1 find archive``.
+
+    Raises:
+        ConfigurationInvalid: the policy cannot be used; PolicyInvalid has the findings.
+        QuestionInvalid: the question is not understood.
+        NotPermitted: ``permit`` is not for STATUS.
+    """
+    require(permit, Verb.STATUS)
+    standing = read_policy_text(path)
+    policy = load_policy(standing, path=str(path), now=now)
+    question = parse_question(text)
+    decision = explain(policy, question, now)
+    advice = None if decision.allowed else _advice(policy, standing, question, now)
+    return Explained(decision, _places(standing, path, decision.rule or ""), advice)
+
+
+def advice_on(permit: Permit, path: Path, line: AuditLine, now: datetime) -> Advice | None:
+    """What would permit what a line of the trail says was refused; ``None`` where no rule helps.
+
+    Raises:
+        ConfigurationInvalid: the policy cannot be used; PolicyInvalid has the findings.
+        NotPermitted: ``permit`` is not for STATUS.
+    """
+    require(permit, Verb.STATUS)
+    standing = read_policy_text(path)
+    policy = load_policy(standing, path=str(path), now=now)
+    event = line.event
+    try:
+        return _advice(policy, standing, parse_question(f"{event.who} {event.verb} {event.target}"), now)
+    except QuestionInvalid:  # it was a stranger, or asked for nothing yet
+        return None
+
+
+def with_rule(standing: str, rule: NewRule, last_day: date, note: str) -> str:
+    """A policy's text with one more rule, that ends, under a name that is free.
+
+    Raises:
+        ConfigurationInvalid: the file must be edited by hand.
+    """
+    taken = policy_text.names_in(standing, rule.table)
+    numbered = (f"{rule.name}-{number}" for number in count(2))
+    name = rule.name if rule.name not in taken else next(each for each in numbered if each not in taken)
+    entry: dict[str, policy_text.EntryValue] = {**rule.entry, "expires": last_day}
+    if note:
+        entry["note"] = note
+    return policy_text.with_entry(standing, rule.table, name, entry)
+
+
+def _advice(policy: Policy, standing: str, question: Question, now: datetime) -> Advice | None:
+    try:
+        rule = narrowest_rule(policy, question, now)
+    except QuestionInvalid:
+        return None
+    text = with_rule(standing, rule, last_day_of_trial(now), "")
+    failed = check_policy(text, path="", now=now).failed_tests
+    words = f"{question.subject} {question.verb} {question.target}"
+    return Advice(f"zones allow {words} --expires 7d", tuple(str(test) for test in failed))
+
+
+def _places(text: str, path: Path, rules: str) -> tuple[str, ...]:
+    source = read_source(text, path=str(path))
+    found = []
+    for rule in filter(None, rules.split(", ")):
+        kind, _, name = rule.partition(" ")
+        table = RULE_TABLES.get(kind)
+        if table is not None:
+            found.append(f"{rule}: {path}:{source.key_place((table, name)).line}")
+    return tuple(found)
