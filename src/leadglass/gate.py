@@ -31,7 +31,8 @@ from leadglass.policy.policy import Policy
 
 HOUR_S = 3600.0
 BUCKET_S = 60.0
-MAX_REMEMBERED = 1024
+MAX_REMEMBERED = 4096
+REMEMBERED_S = 10.0
 _TOO_MANY_FIX = (
     "find out why {device} keeps so many open; if it needs them, raise limits.associations_per_device or"
     " limits.associations_total in leadglass.toml"
@@ -95,7 +96,9 @@ class Gate:
         self._denials = DenialCoalescer()
         self._stores: dict[str, _HourCount] = {}
         self._has_budgets = _has_budgets(policy)
-        self._refused: dict[tuple[Peer, Step, str], AuditEvent] = {}  # of this second, under this policy
+        self._refused: dict[tuple[Peer, Step, str], AuditEvent] = {}  # of this moment, under this policy
+        self._forget_at_s = 0.0
+        self._zones: dict[tuple[str, Transport], str | None] = {}  # by address, under this policy
 
     @property
     def policy(self) -> Policy:
@@ -107,6 +110,7 @@ class Gate:
         self._policy = policy
         self._has_budgets = _has_budgets(policy)
         self._refused.clear()
+        self._zones.clear()
 
     def device_of(self, peer: Peer) -> Device | None:
         """The device a peer proves to be, whatever it may do."""
@@ -114,11 +118,16 @@ class Gate:
 
     def zone_of(self, address: str, transport: Transport) -> str | None:
         """The zone that a connection comes from."""
+        if (address, transport) in self._zones:
+            return self._zones[address, transport]
         try:
             zone = place(self._policy, parse_address(address), transport)
         except ValueError:
             return None
-        return zone.name if zone else None
+        if len(self._zones) >= MAX_REMEMBERED:
+            self._zones.clear()
+        name = self._zones[address, transport] = zone.name if zone else None
+        return name
 
     def destination(self, ae: AETitle) -> Device | None:
         """The device of that AE title, if the archive can reach it."""
@@ -205,7 +214,8 @@ class Gate:
         event = self._refused.get((peer, step, reason))
         if event is None:
             event = self._refusal(peer, step, reason)
-        return self._record_folded(replace(event, association=association))
+            return self._record_folded(replace(event, association=association))
+        return self._record_folded(event)
 
     def stopped_ladder(self, peer: Peer, action: Action | None, step: Step, reason: str) -> tuple[Rung, ...]:
         """How far a peer came that was stopped, at ``step``, by something other than the policy.
@@ -221,7 +231,10 @@ class Gate:
 
     def flush(self) -> None:
         """Record the sums of folded refusals whose window has ended. Called every second or so."""
-        self._refused.clear()
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._forget_at_s:  # the policy may say something else by then, by its dates
+            self._forget_at_s = now_s + REMEMBERED_S
+            self._refused.clear()
         self._recorder.note(self._denials.flush(self._clock.monotonic_s()))
 
     def close(self) -> None:

@@ -218,7 +218,7 @@ def run(folder: Path, plan: AbusePlan) -> AbuseFound:
     """The story."""
     with abused(folder, plan) as rig:
         served, objects = rig.served, plan.objects
-        rig.scan(1_000_000, WARM_UP)
+        rig.scan(4_000_000, WARM_UP)
         undisturbed = rig.scan(2_000_000, objects)
         with memory_watched(served) as memory:
             rig.begin_idling()

@@ -41,6 +41,7 @@ from tests.support.site import Credentials
 
 LEAST_POLITE = 10  # they stand for other machines, whose processor time is not the archive's
 CONNECT_S = 2.0
+CATCH_UP_S = 0.02
 Connected = socket.socket  # by another name within a class that has a field of that name
 REQUEST = associate_request("CT1", contexts_for(CT_IMAGE))
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)
@@ -84,14 +85,14 @@ def client_hello() -> bytes:
 
 
 def paced(per_second: float, silent: threading.Event) -> Iterator[None]:
-    """So many turns a second; what is late is not made up for."""
+    """So many turns a second; what is late by more than a moment is not made up for."""
     due_s = time.monotonic()
     while not silent.is_set():
         now_s = time.monotonic()
         if now_s < due_s:
             silent.wait(due_s - now_s)
             continue
-        due_s = max(due_s + 1 / per_second, now_s - 0.1)
+        due_s = max(due_s + 1 / per_second, now_s - CATCH_UP_S)
         yield
 
 

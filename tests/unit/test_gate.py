@@ -255,6 +255,22 @@ def test_a_refusal_is_judged_anew_by_another_policy(gate: Gate, trail: Notebook)
     assert failed == [Step.TRANSPORT, Step.ZONE]
 
 
+def test_refusals_alike_are_counted_and_told_as_one(gate: Gate, trail: Notebook) -> None:
+    early = replace(CT1, calling_ae=None, called_ae=None)
+    for number in range(10):
+        gate.record_refused_connection(early, Step.TRANSPORT, "silent", f"a{number}")
+    trail.take()
+    gate.close()
+    [line] = trail.take()
+    assert (line.count, line.reason, line.association) == (9, "silent", "")
+
+
+def test_a_zone_is_found_anew_under_another_policy(gate: Gate) -> None:
+    assert gate.zone_of(CT1.address, CT1.transport)
+    gate.replace_policy(policy(EMPTY))
+    assert gate.zone_of(CT1.address, CT1.transport) is None
+
+
 def test_refusals_that_all_differ_are_not_all_remembered(gate: Gate) -> None:
     for number in range(MAX_REMEMBERED + 1):
         caller = replace(CT1, address=f"10.0.{number // 256}.{number % 256}")

@@ -31,7 +31,23 @@ class _Key:
 @dataclass(slots=True)
 class _Window:
     opened_s: float
-    folded: AuditEvent | None = None  # what all repeats agree on; count is their number
+    folded: AuditEvent | None = None  # what all repeats agree on; count is their number, but for ...
+    last: AuditEvent | None = None
+    again: int = 0  # ... how often the last came again, the very same: a flood's, and cheap to count
+
+    def fold(self, event: AuditEvent) -> None:
+        """One more repeat."""
+        if event is self.last:
+            self.again += event.count
+        else:
+            self.folded = event if self.folded is None else _common(self.folded, event)
+            self.last = event
+
+    @property
+    def sum(self) -> AuditEvent | None:
+        """All repeats as one line, if there were any."""
+        folded = self.folded
+        return folded if folded is None else replace(folded, count=folded.count + self.again)
 
 
 class DenialCoalescer:
@@ -61,7 +77,7 @@ class DenialCoalescer:
         if window is None:
             self._open(key, now_s)
             return [*due, event]
-        window.folded = event if window.folded is None else _common(window.folded, event)
+        window.fold(event)
         return due
 
     def flush(self, now_s: float) -> list[AuditEvent]:
@@ -72,8 +88,9 @@ class DenialCoalescer:
             if now_s < window.opened_s + WINDOW_S:
                 break
             self._close(key)
-            if window.folded is not None:
-                due.append(window.folded)
+            total = window.sum
+            if total is not None:
+                due.append(total)
         return due
 
     def _key(self, event: AuditEvent) -> _Key:

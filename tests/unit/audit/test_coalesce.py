@@ -138,3 +138,11 @@ def test_a_known_address_keeps_its_own_line_during_a_flood() -> None:
         coalescer.admit(refusal(f"10.1.{number // 256}.{number % 256}"), 0.0)
     assert coalescer.admit(refusal("10.1.0.0"), 1.0) == []
     assert coalescer.flush(math.inf)[0].address == "10.1.0.0"
+
+
+def test_repeats_are_all_counted_whether_the_same_came_again_or_one_like_it() -> None:
+    coalescer = DenialCoalescer()
+    same, like = replace(refusal(), association="a1"), replace(refusal(), association="a2")
+    for event in (same, same, same, like, like, same):
+        coalescer.admit(event, 0.0)
+    assert coalescer.flush(math.inf) == [replace(refusal(), association="", count=5)]
