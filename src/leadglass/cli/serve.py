@@ -174,9 +174,9 @@ class _Serving:
             told = stamp != self.policy_stamp or self._reload.is_set()
             self._reload.clear()
             self.policy_stamp = stamp
-            changed = told and self._reload_policy()
-            revoked = self._reload_revocations()
-            if changed or revoked:
+            if self._reload_revocations():
+                self._recheck()
+            if told and await self._reload_policy():
                 self._recheck()
             await self._take_up_key()
 
@@ -254,10 +254,14 @@ class _Serving:
             self._broken = LocalError(f"the server cannot go on: {type(error).__name__}")
             self._stop.set()
 
-    def _reload_policy(self) -> bool:
-        """Whether another policy is in force. A wrong one is not: never none, nor a half-read one."""
+    async def _reload_policy(self) -> bool:
+        """Whether another policy is in force. A wrong one is not: never none, nor a half-read one.
+
+        Read, tested and proved on a thread of its own: of a large policy that takes seconds.
+        """
+        site = self.site
         try:
-            policy, failed = changed_policy(self.site.home, self.site.clock, self.site.gate.policy)
+            policy, failed = await asyncio.to_thread(changed_policy, site.home, site.clock, site.gate.policy)
         except ConfigurationInvalid as error:
             log.error("the changed policy is wrong, the old one stays in force", reason=str(error))
             self._record("policy.rejected", Outcome.FAILED, "the changed file is wrong; see 'zones check'")

@@ -73,9 +73,9 @@ class Space:
                 yield from self._outgoing(name)
         elif subject == INTERNET:
             yield from self._stranger()
-        elif any(subject in policy.devices for policy in self.policies):
+        if any(subject in policy.devices for policy in self.policies):
             yield from self._device(subject)
-        else:
+        if any(subject in policy.groups for policy in self.policies):  # a device's name in the other policy
             yield from self._people(subject)
 
     def _device(self, name: str) -> Iterator[Cell]:

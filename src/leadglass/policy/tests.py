@@ -48,6 +48,8 @@ def newly_failed(failed: tuple[FailedTest, ...], standing: Policy, now: datetime
     One that wants something let in, and failed in the policy in force, does not: a date has passed.
     Otherwise no device could be shut out until somebody had mended that test.
     """
+    if not failed:
+        return ()
     failed_before = {test.text for test in run_tests(standing, now) if _wants_in(test)}
     return tuple(test for test in failed if not (_wants_in(test) and test.text in failed_before))
 

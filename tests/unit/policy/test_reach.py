@@ -204,6 +204,15 @@ def test_address_of_a_zone_inside_the_zone_is_not_beside() -> None:
     assert {dict(cell.circumstances)["ip"] for cell in cells} == {"10.20.9.5", "10.20.9.4"}
 
 
+def test_name_that_is_a_device_in_one_and_a_group_in_the_other_is_compared_as_both() -> None:
+    people = EXAMPLE.replace("rads", "ct2")
+    device = EXAMPLE.replace("[groups]", 'ct2 = { zone = "modalities", ae = ["CT2"] }\n[groups]', 1)
+    opened, closed = told(compare(loaded(device), loaded(people), NOW))
+    assert "ct2 view any mfa" in opened
+    assert "ct2 store archive transport=mtls" in closed
+    assert "rads view any mfa" in closed
+
+
 def test_every_cell_is_a_question_that_explain_understands() -> None:
     new = loaded(SHIFTS.replace('"move"] }', f'"move"], {DAY}, weekdays = "mon-fri" }}', 1))
     space = Space((OLD, new), NOW)
