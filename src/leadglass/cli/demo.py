@@ -7,6 +7,7 @@ import contextlib
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -20,6 +21,7 @@ from leadglass.cli.demo_screen import Screen, commands_to_try, open_screen
 from leadglass.cli.demo_site import DemoFailed, DemoSite, make_demo_site, serving
 from leadglass.model.names import Uid
 
+HEED_S = 0.1
 STOPPERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -44,6 +46,7 @@ def demo(
 def _show(screen: Screen, folder: Path, stop: _Stop, *, once: bool) -> None:
     screen.say(f"A new site in {folder}, with CA, keys, three zones and three devices ...")
     demo_site = make_demo_site(folder)
+    stop.heed()
     with serving(demo_site) as server, local_site(demo_site.home) as site:
         try:
             screen.say(
@@ -57,16 +60,18 @@ def _show(screen: Screen, folder: Path, stop: _Stop, *, once: bool) -> None:
             stop.heed()
             screen.summary()
             if not once:
-                _stay(screen, demo_site, play.study, server)
+                _stay(screen, demo_site, play.study, server, stop)
         finally:
             _ignore_stoppers()  # from here on it only cleans up
 
 
-def _stay(screen: Screen, site: DemoSite, study: Uid, server: subprocess.Popen[bytes]) -> None:
+def _stay(screen: Screen, site: DemoSite, study: Uid, server: subprocess.Popen[bytes], stop: _Stop) -> None:
     screen.next_commands(commands_to_try(site, study))
     screen.say(f"It stays up. Ctrl-C ends it and removes {site.folder}.")
     with contextlib.suppress(KeyboardInterrupt):
-        server.wait()
+        while server.poll() is None:
+            stop.heed()
+            time.sleep(HEED_S)
         raise DemoFailed(f"the server ended with code {server.returncode}")
     screen.say("")  # the terminal wrote ^C
 
@@ -74,22 +79,20 @@ def _stay(screen: Screen, site: DemoSite, study: Uid, server: subprocess.Popen[b
 class _Stop:
     """Whether somebody asked us to stop.
 
-    An exception alone is not enough: one raised inside a callback of a C library is lost, or printed. A
-    running event loop raises it by itself, between two callbacks.
+    The signal handler raises nothing: an exception inside a callback of a C library, or of the garbage
+    collector, is lost or printed. A running event loop raises it by itself, between two callbacks; all
+    others ask at every step.
     """
 
     def __init__(self) -> None:
         self._asked = False
 
     def ask(self, _number: int, _frame: FrameType | None) -> None:
-        """The signal handler: stop at once, or at the next ``heed``."""
+        """The signal handler: stop at the next ``heed``."""
         self._asked = True
         _ignore_stoppers()
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise KeyboardInterrupt from None
-        loop.call_soon_threadsafe(self.heed)
+        with contextlib.suppress(RuntimeError):  # no loop is running
+            asyncio.get_running_loop().call_soon_threadsafe(self.heed)
 
     def heed(self) -> None:
         """Stop now if it was asked for."""

@@ -46,6 +46,19 @@ def test_an_interruption_inside_a_callback_ends_the_work_and_shows_no_traceback(
     assert {stopper: signal.getsignal(stopper) for stopper in STOPPERS} == before
 
 
-def test_an_interruption_outside_of_any_loop_ends_it_at_once() -> None:
-    with stoppable(), pytest.raises(KeyboardInterrupt):
+class Last:
+    """Somebody presses Ctrl-C while this is collected."""
+
+    def __del__(self) -> None:
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_interruption_inside_a_finalizer_is_heeded_at_the_next_step(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with stoppable() as stop:
+        stop.heed()
+        Last()
+        with pytest.raises(KeyboardInterrupt):
+            stop.heed()
+    assert capfd.readouterr().err == ""
