@@ -114,7 +114,8 @@ def _from_git(revision: str, at: Path) -> str:
     unknown = f"{revision} is neither a file nor a revision of a git repository that holds {at}"
     if revision.startswith("-") or ":" in revision:
         raise ConfigurationInvalid(unknown)
-    command = ("git", "-C", str(at.resolve().parent), "show", f"{revision}:./{at.resolve().name}")
+    policy = at.resolve()
+    command = ("git", "-C", str(policy.parent), "cat-file", "blob", f"{revision}:./{policy.name}")
     try:
         shown = subprocess.run(command, capture_output=True, timeout=GIT_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
