@@ -167,7 +167,7 @@ def open_screen() -> Screen:
     out = sys.stdout
     if isinstance(out, TextIOWrapper) and not out.encoding.lower().startswith("utf"):
         out.reconfigure(errors="replace")
-    return Screen(Console(highlight=False))
+    return Screen(Console(highlight=False, emoji=False))
 
 
 def commands_to_try(demo: DemoSite, study: Uid) -> list[tuple[str, str]]:

@@ -31,18 +31,18 @@ class Exit(IntEnum):
 
 def data_console() -> Console:
     """For data: stdout."""
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False, markup=False, emoji=False)
 
 
 def message_console() -> Console:
     """For messages and progress: stderr."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def say(message: str) -> None:
     """A message for whoever typed the command. What a peer put into it cannot steer the terminal."""
     lines = "\n".join(map(visible, message.split("\n")))
-    message_console().print(lines, markup=False, soft_wrap=True)
+    message_console().print(lines, soft_wrap=True)
 
 
 def leave(code: Exit) -> NoReturn:

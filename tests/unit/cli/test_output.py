@@ -56,6 +56,8 @@ def test_messages_keep_their_lines_and_lose_their_controls(capsys: pytest.Captur
     err = capsys.readouterr().err
     assert err.split("\n")[0] == "one"
     assert "[bold]two[/bold]" in err
+    say("26:100: a test of the policy")
+    assert capsys.readouterr().err == "26:100: a test of the policy\n"
     assert "\x1b" not in err
     assert "\x07" not in err
 
@@ -71,10 +73,12 @@ def test_rows_are_a_table_on_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    print_rows(("name", "zone"), [("ct1", HOSTILE)])
+    print_rows(("name", "zone"), [("ct1", HOSTILE), ("[red]us1[/red]", ":100:")])
     out = capsys.readouterr().out
     assert "name" in out
     assert "ct1" in out
+    assert "[red]us1[/red]" in out
+    assert ":100:" in out
     assert "\x07" not in out
 
 
