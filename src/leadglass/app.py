@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Engine
 
 from leadglass.admin.occupancy import using
+from leadglass.archive.apart import Harvest
 from leadglass.archive.committer import Committer
 from leadglass.archive.ingest import Ingest, IngestLimits
 from leadglass.archive.jobs import Deliver, Done, StoreResult
@@ -61,6 +62,7 @@ from leadglass.storage.mark import IndexMark
 
 KIB = 1 << 10
 MIB = 1 << 20
+GIB = 1 << 30
 ONE_SEGMENT_BYTES = 1 << 62
 EXECUTOR_THREADS = 8
 WRITER_THREADS = 4  # of large objects; each seals and writes one object at a time
@@ -212,7 +214,8 @@ def open_site(home: Home, policy: Policy, deliver: Deliver) -> Iterator[Site]:
         closing.callback(mark.close)
         authority = Authority.open(home.keys, clock)
         revocations = Revocations(authority.crl_path, authority.ca)
-        committer = Committer(store, mark, keys, engine, trail, clock, secrets.token_bytes, deliver)
+        harvest = Harvest(settings.limits.learned_objects, settings.limits.learned_gib * GIB)
+        committer = Committer(store, mark, keys, engine, trail, clock, secrets.token_bytes, deliver, harvest)
         gate = Gate(policy, committer, clock)
         committer.start()
         closing.callback(committer.stop)
@@ -309,7 +312,8 @@ def build_server(site: Site) -> tuple[DicomServer, Callable[[], None]]:
     executor = ThreadPoolExecutor(EXECUTOR_THREADS, thread_name_prefix="archive")
     writers = ThreadPoolExecutor(WRITER_THREADS, thread_name_prefix="large")
     ae = site.settings.ae[0]
-    ingest = Ingest(site.gate, site.store, site.committer, secrets.token_bytes, IngestLimits(header), writers)
+    received = IngestLimits(header, apart_bytes=limits.learned_gib * GIB)
+    ingest = Ingest(site.gate, site.store, site.committer, secrets.token_bytes, received, writers)
     finder = Finder(site.gate, site.index, ae, limits.find_answers)
     retriever = Retriever(
         site.gate, site.index, site.store, ae, ConvertLimits(limits.dataset_depth, header.inflate)
@@ -322,7 +326,9 @@ def build_server(site: Site) -> tuple[DicomServer, Callable[[], None]]:
         called_aes=frozenset(site.settings.ae),
         executor=executor,
     )
-    context = server_context(site.authority, site.revocations, lambda: _pinned(site.gate.policy))
+    context = server_context(
+        site.authority, site.revocations, lambda: _pinned(site.gate.policy), site.gate.watches
+    )
     options = ServerOptions(
         limits=upper_layer,
         deadlines=deadlines,

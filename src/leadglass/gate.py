@@ -24,7 +24,7 @@ from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.names import AETitle
 from leadglass.model.permit import Permit, issue_permit
 from leadglass.policy.decide import admit, decide
-from leadglass.policy.identify import identify, place
+from leadglass.policy.identify import identify, place, watched_at
 from leadglass.policy.model import Device
 from leadglass.policy.network import parse_address
 from leadglass.policy.policy import Policy
@@ -116,6 +116,19 @@ class Gate:
         """The device a peer proves to be, whatever it may do."""
         return identify(self._policy, peer).device
 
+    def name_of(self, peer: Peer) -> str:
+        """What the audit calls a peer that the policy knows or watches, whatever it may do; else empty."""
+        identity = identify(self._policy, peer)
+        return identity.who if identity.device is not None or identity.learning is not None else ""
+
+    def watches(self, address: str) -> bool:
+        """Whether a stranger's certificate is taken from there over mTLS: the address is being learned."""
+        try:
+            known = parse_address(address)
+        except ValueError:
+            return False
+        return watched_at(self._policy, known, Transport.MTLS, self._clock.now()) is not None
+
     def zone_of(self, address: str, transport: Transport) -> str | None:
         """The zone that a connection comes from."""
         if (address, transport) in self._zones:
@@ -170,6 +183,20 @@ class Gate:
             decision = decide(self._policy, peer, action, self._clock.now())
             if not decision.allowed:
                 self._record_denial(_kind(action), peer, decision, action, association)
+
+    def record_not_served(self, peer: Peer, verbs: Iterable[Verb], association: str) -> None:
+        """Record what a peer that is being learned wants and this archive does not serve. Nobody else's.
+
+        Raises:
+            AuditFailed: the trail cannot be written.
+        """
+        if identify(self._policy, peer).learning is None:
+            return
+        for verb in sorted(verbs):
+            action = Action(verb)
+            decision = decide(self._policy, peer, action, self._clock.now())
+            stopped = _stopped_at(decision, Step.VERB, f"this archive does not serve {verb}")
+            self._record_denial(_kind(action), peer, stopped, action, association)
 
     def still_admitted(self, peer: Peer) -> Decision:
         """Ask again about a live association, after the policy or a revocation changed."""
@@ -286,6 +313,12 @@ class Gate:
         return any(line is event for line in lines)
 
 
+def foreign_certificate(peer: Peer) -> str:
+    """The SHA-256 of the certificate that a peer shows, where it is none of ours."""
+    certificate = peer.certificate
+    return "" if certificate is None or certificate.issued_here else certificate.sha256
+
+
 def _has_budgets(policy: Policy) -> bool:
     return any(flow.budget is not None for flow in policy.flows.values())
 
@@ -299,6 +332,7 @@ def _permit(caller: Caller, action: Action, decision: Decision) -> Permit:
         rule=decision.rule or "",
         zone=decision.zone or "",
         site=decision.site,
+        keeping=decision.keeping,
     )
 
 
@@ -362,6 +396,7 @@ def _event(
                 transport=caller.transport,
                 calling_ae=caller.calling_ae or "",
                 called_ae=caller.called_ae or "",
+                certificate=foreign_certificate(caller),
             )
         case Person():
             return replace(event, address=caller.address, transport=caller.transport)

@@ -62,7 +62,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-def no_tls() -> TlsSession:
+def no_tls(_address: str) -> TlsSession:
     raise AssertionError("nothing here speaks TLS")
 
 
@@ -149,7 +149,7 @@ async def net_rig(
     associations_total: int = 2048,
     window: int = 16,
     max_answers: int = 1000,
-    server_tls: Callable[[], TlsSession] = no_tls,
+    server_tls: Callable[[str], TlsSession] = no_tls,
 ) -> AsyncIterator[NetRig]:
     """Everything but the command line. A callback that breaks fails the test."""
     loop = asyncio.get_running_loop()

@@ -77,10 +77,13 @@ class Site:
     authority: Authority
     revocations: Revocations
     pins: set[str] = field(default_factory=set)
+    watched: set[str] = field(default_factory=set)
 
     @property
     def server(self) -> ServerContext:
-        return server_context(self.authority, self.revocations, lambda: frozenset(self.pins))
+        return server_context(
+            self.authority, self.revocations, lambda: frozenset(self.pins), self.watched.__contains__
+        )
 
     def issued_at(self, when: datetime, name: str) -> IssuedDevice:
         """A device's certificate made at another time."""
@@ -95,7 +98,7 @@ class Site:
     ) -> Pair:
         """Call our server with this certificate."""
         client = self.client(cert_pem, key_pem, expect or ServerName("127.0.0.1"), ca_pem)
-        return Pair(client, self.server.session()).exchange()
+        return Pair(client, self.server.session("127.0.0.1")).exchange()
 
     def call_as(self, device: IssuedDevice) -> Pair:
         """Call our server as a device issued here."""

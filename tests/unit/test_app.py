@@ -181,7 +181,7 @@ def test_the_server_is_built_from_the_settings_and_listens(home: Home) -> None:
             await server.listen(tuple(site.settings.listeners.values()))
             assert server.listening.keys() == {"dicom-tls", "legacy"}
             assert (server.live, server.waiting) == ({}, 0)
-            assert server._options.server_tls() is not None
+            assert server._options.server_tls("127.0.0.1") is not None
             await server.drain(0)
             close()
 

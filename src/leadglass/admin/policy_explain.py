@@ -20,7 +20,7 @@ from leadglass.policy.narrowest import NewRule, narrowest_rule
 from leadglass.policy.policy import Policy
 from leadglass.sitefile import read_source
 
-RULE_TABLES = {"flow": "flows", "grant": "grants"}
+RULE_TABLES = {"flow": "flows", "grant": "grants", "learning": "learning"}
 
 
 @dataclass(frozen=True, slots=True)

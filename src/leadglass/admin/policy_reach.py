@@ -92,7 +92,10 @@ def _targets(what: str) -> tuple[str, ...]:
 
 def _zone_of(policy: Policy, cell: Cell) -> str | None:
     device = policy.devices.get(cell.subject)
-    return device.zone if device is not None else dict(cell.circumstances).get("from")
+    if device is not None:
+        return device.zone
+    watched = {each.subject: each.zone for each in policy.learning.values()}
+    return watched.get(cell.subject) or dict(cell.circumstances).get("from")
 
 
 def _policy(named: str, at: Path, now: datetime) -> Policy:

@@ -292,11 +292,19 @@ def _noted(report: CheckReport) -> Iterator[None]:
         report.add(Damage(str(error)))
 
 
+_BALANCE = (
+    ("instance.stored", 1),
+    ("instance.quarantined", 1),
+    ("instance.learned", 1),
+    ("instance.erased", -1),
+)
+
+
 def _stored_instances(connection: Connection) -> dict[Uid, Uid]:
     """Those of which the trail says that more were stored than erased, each with its study."""
     balance: Counter[Uid] = Counter()
     studies: dict[Uid, Uid] = {}
-    for kind, sign in (("instance.stored", 1), ("instance.quarantined", 1), ("instance.erased", -1)):
+    for kind, sign in _BALANCE:
         for line in after(connection, 0, Filters(kind=kind)):
             uid = Uid(line.event.instance)
             balance[uid] += sign

@@ -10,33 +10,35 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
 import structlog
 from sqlalchemy import Engine
 
+from leadglass.archive.apart import DEFAULT_HARVEST, Granary, Harvest, kept_apart
 from leadglass.archive.jobs import (
     Batch,
     Deliver,
     Done,
     StoreJob,
     StoreResult,
+    Verdict,
     audit_line,
     refused_line,
     result_of,
 )
 from leadglass.audit.chain import canonical
 from leadglass.audit.trail import AuditTrail
-from leadglass.index.entries import Conflict, Placed
+from leadglass.index.entries import Conflict, ExistingInstance, Placed
 from leadglass.index.write import Writer, WriteTransaction
 from leadglass.model.clock import Clock
 from leadglass.model.errors import AuditFailed, DiskFailed, LeadglassError, OutOfResources
 from leadglass.model.event import AuditEvent
 from leadglass.model.instance import Location
 from leadglass.model.names import Uid
-from leadglass.model.permit import Permit
+from leadglass.model.permit import Keeping, Permit
 from leadglass.storage.keys import KeyProvider
 from leadglass.storage.mark import IndexMark, Mark
 from leadglass.storage.seal import ObjectToSeal
@@ -70,6 +72,7 @@ class Committer:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         deliver: Deliver,
+        harvest: Harvest = DEFAULT_HARVEST,
     ) -> None:
         self._store = store
         self._mark = mark
@@ -79,6 +82,7 @@ class Committer:
         self._clock = clock
         self._random_bytes = random_bytes
         self._deliver = deliver
+        self._harvest = harvest
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._in_hand = Batch()
         self._unwritten: list[AuditEvent] = []
@@ -302,18 +306,21 @@ class Committer:
 
     def _place(
         self, transaction: WriteTransaction, jobs: Sequence[StoreJob], written: list[Future[None]]
-    ) -> list[Placed | Conflict]:
+    ) -> list[Verdict]:
         """Bytes into the segment and rows into the index: what became of each."""
         permit = jobs[0].permit
         uids = [job.record.sop_instance for job in jobs]
         known = transaction.existing(permit, uids)
         in_quarantine = transaction.quarantined(permit, uids)
         seen_before = known.keys() | {uid for uid, _ in in_quarantine}
-        verdicts: dict[bytes, Placed | Conflict] = {}
+        verdicts: dict[bytes, Verdict] = {}
         needed: dict[Uid, list[StoreJob]] = {}
         twins: list[tuple[bytes, bytes]] = []
+        apart = self._to_keep_apart(transaction, kept_apart(jobs), known, verdicts)
         for job in jobs:
             uid = job.record.sop_instance
+            if job.permit.keeping is Keeping.APART:
+                continue
             if uid not in seen_before and uid not in needed:  # nearly always; nothing to compare with
                 needed[uid] = [job]
                 continue
@@ -327,25 +334,49 @@ class Committer:
                 twins.append((job.object_id, twin.object_id))
             else:
                 needed.setdefault(uid, []).append(job)
-        if needed:
-            self._insert(
-                transaction, [job for several in needed.values() for job in several], verdicts, written
-            )
+        if needed or apart:
+            to_serve = [job for several in needed.values() for job in several]
+            self._insert(transaction, [*to_serve, *apart], verdicts, written)
         for object_id, first in twins:
             verdict = verdicts[first]
             verdicts[object_id] = Placed.ALREADY_STORED if verdict is Placed.STORED else verdict
         return [verdicts[job.object_id] for job in jobs]
 
+    def _to_keep_apart(
+        self,
+        transaction: WriteTransaction,
+        jobs: Sequence[StoreJob],
+        known: Mapping[Uid, ExistingInstance],
+        verdicts: dict[bytes, Verdict],
+    ) -> list[StoreJob]:
+        """Of those that may only be kept apart, which are to be written; what became of the others."""
+        granary = Granary(transaction, self._harvest)
+        kept = []
+        for job in jobs:
+            verdict = granary.judge(job, known.get(job.record.sop_instance))
+            if verdict is None:
+                kept.append(job)
+            else:
+                verdicts[job.object_id] = verdict
+        return kept
+
     def _insert(
         self,
         transaction: WriteTransaction,
         jobs: Sequence[StoreJob],
-        verdicts: dict[bytes, Placed | Conflict],
+        verdicts: dict[bytes, Verdict],
         written: list[Future[None]],
     ) -> None:
         locations = self._append(jobs, written)
         now = self._clock.now()
-        arrivals = [(job.permit, job.entry(locations[job.object_id], now)) for job in jobs]
+        entries = [(job.permit, job.entry(locations[job.object_id], now)) for job in jobs]
+        arrivals = []
+        for permit, entry in entries:
+            if permit.keeping is Keeping.APART:
+                transaction.quarantine(permit, entry, Conflict.LEARNED)
+                verdicts[entry.object_id] = Conflict.LEARNED
+            else:
+                arrivals.append((permit, entry))
         for (permit, entry), outcome in zip(arrivals, transaction.insert_many(arrivals), strict=True):
             if isinstance(outcome, Conflict):
                 transaction.quarantine(permit, entry, outcome)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from leadglass.archive.apart import DEFAULT_HARVEST
 from leadglass.archive.budget import ByteBudget
 from leadglass.archive.committer import Committer
 from leadglass.archive.jobs import Done, StoreJob, StoreResult
@@ -20,15 +21,15 @@ from leadglass.archive.streaming import End, LargeStream, Portion
 from leadglass.dataset.header import HeaderLimits, NeedMoreBytes, Part, scan_header
 from leadglass.dataset.record import instance_record
 from leadglass.dataset.tags import PATIENT_ID
-from leadglass.gate import Gate
+from leadglass.gate import Gate, foreign_certificate
 from leadglass.model.action import Action, Facts, Verb
 from leadglass.model.caller import Peer
 from leadglass.model.decision import Step
-from leadglass.model.errors import AuditFailed, DatasetInvalid, LeadglassError, NotPermitted
+from leadglass.model.errors import AuditFailed, DatasetInvalid, LeadglassError, NotPermitted, OutOfResources
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.instance import InstanceRecord
 from leadglass.model.names import Uid
-from leadglass.model.permit import Permit
+from leadglass.model.permit import Keeping, Permit
 from leadglass.storage.large import LargeObject
 from leadglass.storage.store import SegmentStore
 
@@ -44,6 +45,7 @@ class IngestLimits:
 
     ``header_bytes``: PixelData begins by then.
     ``in_flight_bytes``: what all objects being received or committed may hold together.
+    ``apart_bytes``: size of one object that is kept apart.
     """
 
     header: HeaderLimits
@@ -51,6 +53,7 @@ class IngestLimits:
     portion_bytes: int = 256 << 10
     header_bytes: int = 64 << 20
     in_flight_bytes: int = 512 << 20
+    apart_bytes: int = DEFAULT_HARVEST.size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,7 @@ class Incoming:
         self._keep(fragment)
         if self._large is not None:
             if self._held_bytes >= self._ingest.limits.portion_bytes:
+                self._refuse_too_large()
                 self._hand_over(self._large)
         elif self._held_bytes > self._understand_at_bytes:
             self._begin_large()
@@ -223,11 +227,10 @@ class Incoming:
         caller = announced.caller
         gate = self._ingest.gate
         action = Action(Verb.STORE)
-        device = gate.device_of(caller)
         event = AuditEvent(
             kind="instance.refused",
             outcome=Outcome.FAILED,
-            who=device.name if device else "",
+            who=gate.name_of(caller),
             zone=gate.zone_of(caller.address, caller.transport) or "",
             address=caller.address,
             transport=caller.transport,
@@ -261,6 +264,12 @@ class Incoming:
         large = ingest.store.begin_large(permit, self._object_id)
         self._large = LargeStream(large, ingest.budget, ingest.executor, self._caught_up)
         self._hand_over(self._large)
+
+    def _refuse_too_large(self) -> None:
+        """What is kept apart has a bound of its own, which one object alone may break."""
+        too_large = self._size_bytes > self._ingest.limits.apart_bytes
+        if too_large and self._understood is not None and self._understood[1].keeping is Keeping.APART:
+            raise OutOfResources("one object is larger than all that is kept apart may be")
 
     def _hand_over(self, large: LargeStream) -> None:
         """What is held here is held there from now on."""
@@ -304,4 +313,6 @@ class Incoming:
             study=record.study,
             instance=record.sop_instance,
             patient_id=record.attributes.get(PATIENT_ID, ""),
+            modality=record.modality,
+            certificate=foreign_certificate(caller),
         )

@@ -9,7 +9,7 @@ from enum import Enum
 from threading import Event
 
 from leadglass.index.entries import Conflict, ExistingInstance, NewInstance, Placed
-from leadglass.model.errors import LeadglassError
+from leadglass.model.errors import LeadglassError, OutOfResources
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.instance import InstanceRecord, Location
 from leadglass.model.permit import Permit
@@ -25,7 +25,7 @@ class Stored(Enum):
 
     NEW = "new"
     IDENTICAL = "identical"  # the same bytes were here already
-    QUARANTINED = "quarantined"  # it contradicts what is here; the original stays served
+    QUARANTINED = "quarantined"  # it contradicts what is here, or its sender is being learned
 
 
 StoreResult = Stored | LeadglassError
@@ -107,13 +107,21 @@ class Batch:
         self.size_bytes += job.size_bytes
 
 
-def audit_line(job: StoreJob, verdict: Placed | Conflict) -> AuditEvent:
+Verdict = Placed | Conflict | OutOfResources
+"""What becomes of one object of a batch that is written; the last is of it alone."""
+
+
+def audit_line(job: StoreJob, verdict: Verdict) -> AuditEvent:
     """The line of a store; one that contradicts what is here raises an alert."""
     match verdict:
         case Placed.STORED:
             return job.event
         case Placed.ALREADY_STORED:
             return replace(job.event, kind="instance.repeated")
+        case Conflict.LEARNED:
+            return replace(job.event, kind="instance.learned")
+        case OutOfResources():
+            return refused_line(job, str(verdict))
         case Conflict():
             return replace(
                 job.event, kind="instance.quarantined", outcome=Outcome.ALERT, reason=verdict.value
@@ -125,7 +133,7 @@ def refused_line(job: StoreJob, reason: str) -> AuditEvent:
     return replace(job.event, kind="instance.refused", outcome=Outcome.FAILED, reason=reason)
 
 
-def result_of(verdict: Placed | Conflict) -> Stored:
+def result_of(verdict: Verdict) -> StoreResult:
     """What whoever waits is told."""
     match verdict:
         case Placed.STORED:
@@ -134,3 +142,5 @@ def result_of(verdict: Placed | Conflict) -> Stored:
             return Stored.IDENTICAL
         case Conflict():
             return Stored.QUARANTINED
+        case OutOfResources():
+            return verdict

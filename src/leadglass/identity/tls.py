@@ -27,6 +27,7 @@ from leadglass.identity.peers import (
     PeerCheck,
     ServerName,
     Trust,
+    Watched,
 )
 from leadglass.identity.revocation import Revocations
 from leadglass.identity.session import TlsSession
@@ -46,24 +47,29 @@ class ServerContext:
     """Makes the server's side of sessions; follows the revocation list as it is reloaded."""
 
     def __init__(
-        self, authority: Authority, revocations: Revocations, pinned: Callable[[], frozenset[str]]
+        self,
+        authority: Authority,
+        revocations: Revocations,
+        pinned: Callable[[], frozenset[str]],
+        watched: Callable[[str], bool],
     ) -> None:
         self._authority = authority
         self._key = authority.server_key()
         self._revocations = revocations
         self._pinned = pinned
+        self._watched = watched
         self._crl = revocations.crl
         self._context = self._make()
 
-    def session(self) -> TlsSession:
-        """A session for a connection just accepted."""
+    def session(self, address: str) -> TlsSession:
+        """A session for a connection just accepted from an address."""
         if self._revocations.crl is not self._crl:
             self._crl = self._revocations.crl
             self._context = self._make()
         trust = Trust(self._authority.ca, self._revocations.serials, self._pinned)
         connection = SSL.Connection(self._context)
         connection.set_accept_state()
-        check = PeerCheck(trust, AnyDevice())
+        check = PeerCheck(trust, Watched() if self._watched(address) else AnyDevice())
         connection.set_app_data(check)
         return TlsSession(connection, check, self._authority.clock, opening=b"")
 
@@ -97,16 +103,20 @@ class ClientContext:
 
 
 def server_context(
-    authority: Authority, revocations: Revocations, pinned: Callable[[], frozenset[str]]
+    authority: Authority,
+    revocations: Revocations,
+    pinned: Callable[[], frozenset[str]],
+    watched: Callable[[str], bool],
 ) -> ServerContext:
     """The archive's listeners: a client certificate is required.
 
-    ``pinned`` is asked at each handshake for the SHA-256 fingerprints of foreign certificates.
+    ``pinned`` is asked at each handshake for the SHA-256 fingerprints of foreign certificates, and
+    ``watched`` whether any other foreign one may be shown from an address, because it is being learned.
 
     Raises:
         ConfigurationInvalid: the server's key cannot be used.
     """
-    return ServerContext(authority, revocations, pinned)
+    return ServerContext(authority, revocations, pinned, watched)
 
 
 def archive_client_context(authority: Authority, revocations: Revocations) -> ClientContext:

@@ -44,11 +44,15 @@ class Placed(StrEnum):
 
 
 class Conflict(StrEnum):
-    """The instance contradicts the index: not stored; ``quarantine`` keeps it."""
+    """The instance may not be served: not stored; ``quarantine`` keeps it, under this name.
+
+    All but the last contradict the index.
+    """
 
     DIFFERENT_CONTENT = "same SOP Instance UID, different content"
     STUDY_OF_ANOTHER_PATIENT = "study known under another patient"
     SERIES_OF_ANOTHER_STUDY = "series known under another study"
+    LEARNED = "its sender is being learned"
 
 
 Outcome = Placed | Conflict

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from sqlalchemy import Connection, Engine, Text, bindparam, delete, func, insert, select, text
+from sqlalchemy import Connection, Engine, Text, bindparam, delete, func, insert, literal_column, select, text
 
 from leadglass.dataset import tags
 from leadglass.index.attributes import encode_attributes
@@ -19,18 +19,32 @@ from leadglass.index.lineage import Known, Lineage
 from leadglass.index.lists import json_list
 from leadglass.index.schema import instance, quarantine, study, study_label
 from leadglass.index.verbs import MAY_ASK_EXISTENCE, MAY_DELETE, MAY_LABEL, MAY_WRITE, require
+from leadglass.model.errors import NotPermitted
 from leadglass.model.names import Uid
-from leadglass.model.permit import Permit
+from leadglass.model.permit import Keeping, Permit
 from leadglass.model.query import Level
 
 ROWS_KNOWN: Final = 2_000  # from one transaction to the next; past that, all is forgotten
 
 _WANTED: Final = func.json_each(bindparam("uids", type_=Text)).table_valued("value")
 _FIND: Final = Statement(
-    select(_WANTED.c.value, instance.c.sha256, instance.c.transfer_syntax, quarantine.c.sha256).select_from(
+    select(
+        _WANTED.c.value,
+        instance.c.sha256,
+        instance.c.transfer_syntax,
+        quarantine.c.sha256,
+        quarantine.c.reason,
+        quarantine.c.received_from,
+    ).select_from(
         _WANTED.outerjoin(instance, instance.c.sop_instance == _WANTED.c.value).outerjoin(
             quarantine, quarantine.c.sop_instance == _WANTED.c.value
         )
+    )
+)
+_LEARNED: Final = Statement(
+    select(func.count(), func.coalesce(func.sum(quarantine.c.size_bytes), literal_column("0"))).where(
+        quarantine.c.reason == bindparam("reason", type_=Text),
+        quarantine.c.received_from == bindparam("sender", type_=Text),
     )
 )
 _INSERT_INSTANCE: Final = insertion(instance)
@@ -46,6 +60,18 @@ class _Found:
 
     stored: ExistingInstance | None = None
     quarantined: set[bytes] = field(default_factory=set)
+    learned: set[tuple[str, bytes]] = field(default_factory=set)  # by whom it was sent, and its SHA-256
+
+    def keep_apart(self, reason: str, sender: str, sha256: bytes) -> None:
+        """Remember one that is in quarantine.
+
+        What is there of somebody being learned does not keep the same out of the archive when it comes from
+        somebody who may store it.
+        """
+        if reason == Conflict.LEARNED.name:
+            self.learned.add((sender, sha256))
+        else:
+            self.quarantined.add(sha256)
 
 
 class WriteTransaction:
@@ -73,13 +99,27 @@ class WriteTransaction:
         return {uid: stored for uid, stored in known if stored is not None}
 
     def quarantined(self, permit: Permit, sop_instances: Sequence[Uid]) -> frozenset[tuple[Uid, bytes]]:
-        """Which contents (by SHA-256) of these instances are in quarantine already.
+        """Which contents (by SHA-256) of these instances are in quarantine already, for a contradiction.
 
         A device that repeats a conflicting object forever need not fill the disk.
         """
         require(permit, MAY_ASK_EXISTENCE)
         self._look_up(sop_instances)
         return frozenset((uid, sha256) for uid in sop_instances for sha256 in self._found[uid].quarantined)
+
+    def learned(self, permit: Permit, sop_instance: Uid) -> frozenset[tuple[str, bytes]]:
+        """Which contents of an instance are kept of those being learned: the sender, and the SHA-256."""
+        require(permit, MAY_ASK_EXISTENCE)
+        self._look_up([sop_instance])
+        return frozenset(self._found[sop_instance].learned)
+
+    def learned_from(self, permit: Permit, sender: str) -> tuple[int, int]:
+        """How much is kept of one that is being learned: objects, and their bytes."""
+        require(permit, MAY_ASK_EXISTENCE)
+        [(objects, size_bytes)] = self._driver.rows(
+            _LEARNED, {"reason": Conflict.LEARNED.name, "sender": sender}
+        )
+        return int(objects), int(size_bytes)
 
     def insert(self, permit: Permit, entry: NewInstance) -> Outcome:
         """``insert_many`` of one."""
@@ -92,10 +132,12 @@ class WriteTransaction:
         stays served, and the newcomer goes to ``quarantine``.
 
         Raises:
-            NotPermitted: one of the permits is not for a store; nothing is written.
+            NotPermitted: one of the permits is not for a store, or for quarantine alone; nothing is written.
         """
         for permit, _ in arrivals:
             require(permit, MAY_WRITE)
+            if permit.keeping is not Keeping.SERVED:
+                raise NotPermitted("a permit for quarantine does not serve here")
         return self._insert([(permit.site, entry) for permit, entry in arrivals])
 
     def put_back(self, permit: Permit, arrivals: Sequence[tuple[str, NewInstance]]) -> list[Outcome]:
@@ -118,7 +160,7 @@ class WriteTransaction:
         require(permit, MAY_WRITE)
         record = entry.record
         self._look_up([record.sop_instance])
-        self._found[record.sop_instance].quarantined.add(entry.sha256)
+        self._found[record.sop_instance].keep_apart(reason.name, entry.received_from, entry.sha256)
         row = {
             "reason": reason.name,
             "sop_instance": record.sop_instance,
@@ -159,14 +201,14 @@ class WriteTransaction:
         if not unknown:
             return
         self._found.update((uid, _Found()) for uid in unknown)
-        for uid, stored, transfer_syntax, quarantined in self._driver.rows(
+        for uid, stored, transfer_syntax, quarantined, reason, sender in self._driver.rows(
             _FIND, {"uids": json_list(unknown)}
         ):
             found = self._found[uid]
             if stored is not None:
                 found.stored = ExistingInstance(stored, Uid(transfer_syntax))
             if quarantined is not None:
-                found.quarantined.add(quarantined)
+                found.keep_apart(reason, sender, quarantined)
 
     def _place(self, site: str, entry: NewInstance, rows: list[Values]) -> Outcome:
         record = entry.record

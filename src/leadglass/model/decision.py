@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from leadglass.model.permit import NOTHING, Scope
+from leadglass.model.permit import NOTHING, Keeping, Scope
 
 
 class Step(StrEnum):
@@ -44,7 +44,8 @@ class Decision:
 
     ``rule`` names the flow, grant or guard that decided; ``None`` when nothing matched.
     ``fix`` is the narrowest change that would permit it, in words; empty when allowed or when
-    no change should (a guard). ``scope`` is what an allowed search or retrieval may touch.
+    no change should (a guard). ``scope`` is what an allowed search or retrieval may touch,
+    ``keeping`` what becomes of an object whose store is allowed.
     """
 
     allowed: bool
@@ -56,6 +57,7 @@ class Decision:
     zone: str | None = None
     site: str = ""
     scope: Scope = NOTHING
+    keeping: Keeping = Keeping.SERVED
 
     @property
     def failed(self) -> Rung | None:

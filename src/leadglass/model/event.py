@@ -27,6 +27,7 @@ class AuditEvent:
     ``query.find``, ``device.added``, ``policy.reloaded``, ``server.started``.
     ``study``, ``instance`` and ``patient_id`` only where PS3.15 §A.5 needs them; never a
     patient's name. ``count`` sums what was folded into this line. ``reason`` is free of PHI.
+    ``modality`` is that of an object that came in; ``certificate`` the SHA-256 of a foreign one shown.
     """
 
     kind: str
@@ -48,6 +49,8 @@ class AuditEvent:
     instance: str = ""
     patient_id: str = ""
     count: int = 1
+    modality: str = ""
+    certificate: str = ""
 
 
 def under(

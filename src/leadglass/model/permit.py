@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from leadglass.model.action import Action
 from leadglass.model.caller import Caller
@@ -30,6 +31,13 @@ EVERYTHING = Scope((ScopeFilter(),))
 NOTHING = Scope(())
 
 
+class Keeping(StrEnum):
+    """What becomes of an object that is stored under a permit."""
+
+    SERVED = "served"
+    APART = "kept apart"  # in quarantine: durable, and neither found nor sent
+
+
 _SEAL = object()
 
 
@@ -39,6 +47,7 @@ class Permit:
 
     ``who`` is the proven name (device, user, ``archive``), ``zone`` where it came from, ``rule``
     what allowed it, ``site`` the sending site that stands in for a missing issuer of patient id.
+    ``keeping`` is what becomes of what is stored under it.
     """
 
     caller: Caller
@@ -48,6 +57,7 @@ class Permit:
     rule: str
     zone: str
     site: str
+    keeping: Keeping
     _seal: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -56,7 +66,15 @@ class Permit:
 
 
 def issue_permit(
-    caller: Caller, action: Action, scope: Scope, *, who: str, rule: str, zone: str = "", site: str = ""
+    caller: Caller,
+    action: Action,
+    scope: Scope,
+    *,
+    who: str,
+    rule: str,
+    zone: str = "",
+    site: str = "",
+    keeping: Keeping = Keeping.SERVED,
 ) -> Permit:
     """Make a permit. For ``gate.py`` alone; ruff (TID251) holds everybody else to it."""
-    return Permit(caller, action, scope, who, rule, zone, site, _SEAL)
+    return Permit(caller, action, scope, who, rule, zone, site, keeping, _SEAL)

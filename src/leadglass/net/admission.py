@@ -9,7 +9,7 @@ import structlog
 from leadglass.gate import Admission, Gate
 from leadglass.model.caller import Peer
 from leadglass.model.errors import AuditFailed, NotAdmitted, TooManyAssociations
-from leadglass.protocol.negotiation import refused_verbs
+from leadglass.protocol.negotiation import refused_verbs, unserved_verbs
 from leadglass.protocol.pdu import AssociateReject, AssociateRequest
 from leadglass.protocol.reasons import (
     CALLED_AE_NOT_RECOGNIZED,
@@ -31,12 +31,13 @@ def admit_or_reject(
     try:
         admission = gate.admit(peer, association, why_full)
         gate.record_not_offered(peer, refused_verbs(request, admission.verbs), association)
+        gate.record_not_served(peer, unserved_verbs(request), association)
     except TooManyAssociations as error:
         _tell(association, error)
         return LOCAL_LIMIT_EXCEEDED
     except NotAdmitted as error:
         _tell(association, error)
-        known = gate.device_of(peer) is not None
+        known = gate.name_of(peer) != ""
         return CALLED_AE_NOT_RECOGNIZED if known and not peer.called_ae_known else CALLING_AE_NOT_RECOGNIZED
     except AuditFailed as error:
         log.error("association refused", association=association, reason=str(error))

@@ -84,9 +84,12 @@ class Connection(asyncio.Protocol):
         handler: Handler,
         deadlines: Deadlines,
         sweeper: DeadlineSweeper,
-        new_tls: Callable[[], TlsSession] | None,
+        new_tls: Callable[[str], TlsSession] | None,
     ) -> None:
-        """``new_tls`` is asked when the connection has its place: a session costs more than all else here."""
+        """``new_tls`` is asked, with the peer's address, when the connection has its place.
+
+        A session costs more than all else here.
+        """
         self.association = association
         self.tls: TlsSession | None = None
         self._new_tls = new_tls
@@ -126,7 +129,7 @@ class Connection(asyncio.Protocol):
         if self._new_tls is None:
             self._establish()
         else:
-            self.tls = self._new_tls()
+            self.tls = self._new_tls(self.address)
             self._write_tls()
 
     def data_received(self, data: bytes) -> None:

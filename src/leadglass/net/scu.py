@@ -148,7 +148,7 @@ class Requestor:
         requestor = cls(request, receive)
         sweeper = DeadlineSweeper(loop)
         session = target.tls() if target.tls else None  # made here, where its error is the caller's
-        new_tls = None if session is None else lambda: session
+        new_tls = None if session is None else lambda _address: session
         association = Association(Role.REQUESTOR, limits)
         local = (target.bind, 0) if target.bind else None
         try:

@@ -38,7 +38,7 @@ class ServerOptions:
     associations_per_device: int
     associations_total: int
     new_association: Callable[[], str]
-    server_tls: Callable[[], TlsSession]
+    server_tls: Callable[[str], TlsSession]
 
 
 class DicomServer:

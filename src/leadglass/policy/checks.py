@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from leadglass.model.caller import Transport
 from leadglass.policy.conditions.expires import Expires
 from leadglass.policy.conditions.review_by import ReviewBy
-from leadglass.policy.identify import place
+from leadglass.policy.learning_checks import check_inside, check_learning
 from leadglass.policy.modalities import MODALITIES
 from leadglass.policy.model import (
     GROUP_PREFIX,
@@ -21,7 +21,7 @@ from leadglass.policy.model import (
     Grant,
     Zone,
 )
-from leadglass.policy.network import Address, Network, is_public
+from leadglass.policy.network import Network, is_public
 from leadglass.policy.policy import Policy
 from leadglass.sitefile import quoted, suggest
 from leadglass.sitefile.places import KeyPath
@@ -38,6 +38,7 @@ def check_agreement(policy: Policy, today: date, notes: Notes) -> None:
     _check_claims(policy, notes)
     for device in policy.devices.values():
         _check_device(policy, device, notes)
+    check_learning(policy, today, notes)
     for flow in policy.flows.values():
         _check_flow(policy, flow, today, notes)
     for grant in policy.grants.values():
@@ -126,25 +127,12 @@ def _check_device(policy: Policy, device: Device, notes: Notes) -> None:
             'pin its address: ip = "10.20.9.5"',
         )
     if device.ip is not None:
-        _check_inside(policy, device.ip, zone, (*path, "ip"), notes)
+        check_inside(policy, device.ip, zone, (*path, "ip"), notes)
     if device.address is not None:
-        _check_inside(policy, device.address.host, zone, (*path, "address"), notes)
+        check_inside(policy, device.address.host, zone, (*path, "address"), notes)
     for modality in sorted((device.makes.modalities if device.makes else frozenset()) - MODALITIES):
         spot = notes.source.value_place((*path, "makes"))
         notes.warn(spot, f"{quoted(modality)} is no modality of the standard", suggest(modality, MODALITIES))
-
-
-def _check_inside(policy: Policy, address: Address, zone: Zone, path: KeyPath, notes: Notes) -> None:
-    """An address of a device is placed in its zone, whichever of the zone's transports it uses."""
-    found = {place(policy, address, transport) for transport in zone.transports}
-    strays = [other for other in found if other is not zone]
-    if strays:
-        lies = f"lies in {strays[0].name}" if strays[0] else "lies in no zone of that transport"
-        notes.error(
-            notes.source.value_place(path),
-            f"{address} is not in zone {zone.name}: it {lies}",
-            f"set the right zone, or add it to the cidr of {zone.name}",
-        )
 
 
 def _check_flow(policy: Policy, flow: Flow, today: date, notes: Notes) -> None:

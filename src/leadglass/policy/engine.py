@@ -15,11 +15,12 @@ from leadglass.model.decision import Decision, Step
 from leadglass.model.permit import EVERYTHING, NOTHING
 from leadglass.policy.condition import Asked
 from leadglass.policy.fixes import flow_fix
-from leadglass.policy.identify import hold_review, identify
+from leadglass.policy.identify import hold_dates, identify
 from leadglass.policy.identity import Identity
 from leadglass.policy.ladder import allow, failed, not_for, passed, refuse, stopped
+from leadglass.policy.learning import LEARNED_VERBS, decide_learning
 from leadglass.policy.machines import decide_incoming, decide_outgoing
-from leadglass.policy.model import Device
+from leadglass.policy.model import Device, Learning
 from leadglass.policy.people import decide_person
 from leadglass.policy.policy import Policy
 
@@ -34,9 +35,11 @@ class Admission:
 
 def evaluate(policy: Policy, caller: Caller, action: Action, now: datetime) -> Decision:
     """Whether ``caller`` may do ``action`` at ``now`` (aware). Whatever no rule allows is refused."""
-    identity = hold_review(identify(policy, caller), now)
+    identity = hold_dates(identify(policy, caller), now)
     if not identity.is_known:
         return stopped(identity)
+    if identity.learning is not None:
+        return decide_learning(identity, identity.learning, action)
     match caller:
         case Peer():
             return decide_incoming(policy, identity, action, now)
@@ -55,7 +58,9 @@ def evaluate_admission(policy: Policy, peer: Peer, now: datetime) -> Admission:
 
     The rungs after ``verb`` are not reached: they are climbed at each operation.
     """
-    identity = hold_review(identify(policy, peer), now)
+    identity = hold_dates(identify(policy, peer), now)
+    if identity.learning is not None and identity.is_known:
+        return _watched(identity, identity.learning)
     device = identity.device
     if device is None or not identity.is_known:
         return Admission(stopped(identity), frozenset())
@@ -68,6 +73,11 @@ def evaluate_admission(policy: Policy, peer: Peer, now: datetime) -> Admission:
     rule = "flow " + ", ".join(flow.name for flow in living)
     rung = passed(Step.VERB, ", ".join(sorted(verbs)))
     return Admission(allow(identity, (rung,), rule, NOTHING), verbs)
+
+
+def _watched(identity: Identity, learning: Learning) -> Admission:
+    rung = passed(Step.VERB, ", ".join(sorted(LEARNED_VERBS)))
+    return Admission(allow(identity, (rung,), learning.rule, NOTHING), LEARNED_VERBS)
 
 
 def _nothing_living(policy: Policy, identity: Identity, device: Device, asked: Asked) -> Decision:

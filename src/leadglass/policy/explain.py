@@ -1,7 +1,8 @@
 """Answers a question in words with a whole decision, for the caller that has the best chance.
 
 A named device is given an address in its zone (or its pinned one), its zone's transport, its
-certificate and its first AE title; whatever the question says overrides that.
+certificate and its first AE title; whatever the question says overrides that. ``learning:us1`` is
+whoever calls from the address that is watched under that name.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from leadglass.model.caller import Archive, Caller, CertificateFacts, Peer, Pers
 from leadglass.model.decision import Decision
 from leadglass.policy.engine import evaluate
 from leadglass.policy.identify import place
-from leadglass.policy.model import ANY, INTERNET, Device, Zone
+from leadglass.policy.model import ANY, INTERNET, LEARNING_PREFIX, Device, Learning, Zone
 from leadglass.policy.network import Address, contains
 from leadglass.policy.policy import Policy
 from leadglass.policy.question import Question, QuestionInvalid
@@ -25,6 +26,7 @@ from leadglass.sitefile import quoted, suggest
 _STRANGERS = tuple(ip_address(text) for text in ("198.51.100.7", "192.0.2.7", "203.0.113.7", "2001:db8::7"))
 _NOWHERE = ip_address("0.0.0.0")  # noqa: S104 - an address no connection comes from, not one to listen on
 _ADDRESSES_TRIED = 8
+_STRANGER = "STRANGER"
 _BEST_FIRST = (Transport.MTLS, Transport.PLAIN)
 
 
@@ -73,7 +75,11 @@ def _caller(policy: Policy, question: Question, moment: datetime) -> Caller:
         return _device(policy, question, policy.devices[subject], moment)
     if subject in policy.groups:
         return _member(policy, question)
-    known = {ARCHIVE, INTERNET, *policy.devices, *policy.groups}
+    learning = policy.learning.get(subject.removeprefix(LEARNING_PREFIX))
+    if learning is not None and subject == learning.subject:
+        return _watched(policy, question, learning, moment)
+    watched = (each.subject for each in policy.learning.values())
+    known = {ARCHIVE, INTERNET, *policy.devices, *policy.groups, *watched}
     raise QuestionInvalid(f"unknown caller {quoted(subject)}; {suggest(subject, known)}")
 
 
@@ -84,19 +90,40 @@ def _stranger(policy: Policy, question: Question) -> Caller:
     address = question.ip or str(next(free, _STRANGERS[0]))
     if question.verb in PERSON_VERBS:
         return Person(INTERNET, frozenset(), address, question.transport or Transport.HTTPS, question.mfa)
-    return Peer(address, transport, "question", calling_ae=question.ae or "STRANGER")
+    return Peer(address, transport, "question", calling_ae=question.ae or _STRANGER)
 
 
 def _device(policy: Policy, question: Question, device: Device, moment: datetime) -> Peer:
     zone = policy.zones[question.from_zone or device.zone]
-    offered = [transport for transport in _BEST_FIRST if transport in zone.transports]
-    transport = question.transport or next(iter(offered), Transport.MTLS)
+    transport = question.transport or _best_transport(zone)
     return Peer(
         address=question.ip or str(_device_address(policy, question, device, zone, transport)),
         transport=transport,
         listener="question",
         certificate=_certificate(device, moment) if transport is Transport.MTLS else None,
         calling_ae=question.ae or device.ae[0],
+    )
+
+
+def _best_transport(zone: Zone) -> Transport:
+    offered = (transport for transport in _BEST_FIRST if transport in zone.transports)
+    return next(offered, Transport.MTLS)
+
+
+def _watched(policy: Policy, question: Question, learning: Learning, moment: datetime) -> Peer:
+    """A stranger at the watched address; over TLS with a certificate that nobody knows."""
+    zone = policy.zones[question.from_zone or learning.zone]
+    transport = question.transport or _best_transport(zone)
+    elsewhere = address_in(policy, zone, transport) if question.from_zone else learning.ip
+    foreign = CertificateFacts(
+        "0" * 64, 1, "CN=foreign", issued_here=False, device=None, not_after=moment + timedelta(days=1)
+    )
+    return Peer(
+        address=question.ip or str(elsewhere),
+        transport=transport,
+        listener="question",
+        certificate=foreign if transport is Transport.MTLS else None,
+        calling_ae=question.ae or _STRANGER,
     )
 
 

@@ -5,6 +5,7 @@ The guards of this file and of ``proof`` are in no rule's power to lift.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
@@ -14,7 +15,7 @@ from leadglass.model.decision import Rung, Step
 from leadglass.policy.condition import Asked
 from leadglass.policy.identity import Identity
 from leadglass.policy.ladder import failed, passed
-from leadglass.policy.model import Zone
+from leadglass.policy.model import Learning, Zone
 from leadglass.policy.network import Address, is_public_address, parse_address
 from leadglass.policy.policy import Policy, Range
 from leadglass.policy.proof import prove
@@ -24,7 +25,7 @@ MAX_NAME_CHARACTERS = 64
 
 
 def identify(policy: Policy, caller: Caller) -> Identity:
-    """Climb the first four rungs. Time plays no part here; ``hold_review`` adds it."""
+    """Climb the first four rungs. Time plays no part here; ``hold_dates`` adds it."""
     match caller:
         case Peer():
             return _identify_peer(policy, caller)
@@ -38,23 +39,39 @@ def identify(policy: Policy, caller: Caller) -> Identity:
             assert_never(caller)
 
 
-def hold_review(identity: Identity, now: datetime) -> Identity:
-    """The same identity, or a stopped one when the review of its zone is overdue."""
-    zone = identity.zone
-    if zone is None or zone.review is None or not identity.is_known:
+def hold_dates(identity: Identity, now: datetime) -> Identity:
+    """The same identity; a stopped one when its zone's review is overdue, or it is watched no longer."""
+    if not identity.is_known:
         return identity
-    result = zone.review.check(Asked(Verb.ECHO, now))
-    if result.ok:
+    asked = Asked(Verb.ECHO, now)
+    zone, learning = identity.zone, identity.learning
+    if zone is not None and zone.review is not None:
+        review = zone.review.check(asked)
+        if not review.ok:
+            rung = failed(Step.ZONE, f"zone {zone.name} is closed: {review.detail}")
+            rungs = (identity.rungs[0], rung)
+            return replace(identity, rungs=rungs, guard="overdue review", fix=review.fix)
+    if learning is None or learning.until.check(asked).ok:
         return identity
-    rung = failed(Step.ZONE, f"zone {zone.name} is closed: {result.detail}")
-    return Identity(
-        identity.who, identity.device, zone, (identity.rungs[0], rung), "overdue review", result.fix
+    rung = failed(
+        Step.DEVICE, f"no device is there, and {learning.rule} ended after {learning.until.last_day}"
     )
+    fix = f"see what it wanted: leadglass device learn {learning.name} --propose"
+    return replace(identity, rungs=(*identity.rungs[:-1], rung), guard="unknown device", fix=fix)
 
 
 def place(policy: Policy, address: Address, transport: Transport) -> Zone | None:
     """The zone of a connection: the longest prefix among the zones that take its transport."""
     return _longest(policy.lookup.ranges[transport], address)
+
+
+def watched_at(policy: Policy, address: Address, transport: Transport, now: datetime) -> Learning | None:
+    """The line by which a stranger is watched who comes from an address over a transport, if it holds."""
+    learning = policy.lookup.by_watched.get(address)
+    zone = place(policy, address, transport)
+    if learning is None or zone is None or zone.name != learning.zone:
+        return None
+    return learning if learning.until.check(Asked(Verb.ECHO, now)).ok else None
 
 
 def _longest(ranges: tuple[Range, ...], address: Address) -> Zone | None:
@@ -94,9 +111,10 @@ def _prove_peer(policy: Policy, peer: Peer) -> Identity:
         return _outside(policy, address, peer.transport, tcp)
     proof = prove(policy, peer, address, zone)
     rung = failed(Step.DEVICE, proof.detail) if proof.guard else passed(Step.DEVICE, proof.detail)
-    who = proof.device.name if proof.device else str(address)
+    stranger = proof.learning.subject if proof.learning else str(address)
+    who = proof.device.name if proof.device else stranger
     climbed = (tcp, passed(Step.ZONE, zone.name), passed(Step.TRANSPORT, peer.transport), rung)
-    return Identity(who, proof.device, zone, climbed, proof.guard, proof.fix)
+    return Identity(who, proof.device, zone, climbed, proof.guard, proof.fix, learning=proof.learning)
 
 
 def _identify_person(policy: Policy, person: Person) -> Identity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from leadglass.model.decision import Rung
-from leadglass.policy.model import Device, Zone
+from leadglass.policy.model import Device, Learning, Zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Identity:
 
     ``who`` is the proven name, or the bare address of a stranger. ``guard`` is empty, or names the
     guard that stopped the caller; then the last rung has failed and ``fix`` says how to make it right.
-    ``groups`` are those a person belongs to.
+    ``groups`` are those a person belongs to. ``learning`` is the line by which a stranger is watched.
     """
 
     who: str
@@ -24,6 +24,7 @@ class Identity:
     guard: str = ""
     fix: str = ""
     groups: frozenset[str] = frozenset()
+    learning: Learning | None = None
 
     @property
     def is_known(self) -> bool:

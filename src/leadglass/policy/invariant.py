@@ -59,8 +59,8 @@ class Verdict:
 def parse_invariant(text: str, policy: Policy) -> Invariant:
     """Read ``no path from X to Y [Z]`` with the names of a policy.
 
-    X is ``any``, ``internet``, ``archive``, ``zone:NAME``, ``group:NAME``, a claim (``role:NAME``), or the
-    name of a device or group; Y and Z are a verb and a target, in any order.
+    X is ``any``, ``internet``, ``archive``, ``zone:NAME``, ``group:NAME``, ``learning:NAME``, a claim
+    (``role:NAME``), or the name of a device or group; Y and Z are a verb and a target, in any order.
 
     Raises:
         QuestionInvalid: not understood, or a name that the policy does not define.
@@ -125,7 +125,8 @@ def _origin(word: str, policy: Policy) -> tuple[Origin, frozenset[str] | None]:
     name = word.removeprefix(GROUP_PREFIX).removeprefix(DEVICE_PREFIX)
     if name in policy.device_groups:
         return Origin.SUBJECTS, policy.device_groups[name]
-    known = (ARCHIVE, INTERNET, *policy.devices, *policy.groups, *policy.device_groups)
+    watched = (each.subject for each in policy.learning.values())
+    known = (ARCHIVE, INTERNET, *policy.devices, *policy.groups, *policy.device_groups, *watched)
     return Origin.SUBJECTS, frozenset({_known(name, known, "caller")})
 
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from leadglass.model.action import Verb
 from leadglass.model.caller import Transport
 from leadglass.policy.memo import Memo
-from leadglass.policy.model import GROUP_PREFIX, ZONE_PREFIX, Device, Direction, Flow, Grant, Zone
+from leadglass.policy.model import GROUP_PREFIX, ZONE_PREFIX, Device, Direction, Flow, Grant, Learning, Zone
 from leadglass.policy.policy import Lookup, Range
 from leadglass.policy.rule import Rule, rule_of_flow, rule_of_grant
 
@@ -19,6 +19,7 @@ def build_lookup(
     device_groups: Mapping[str, frozenset[str]],
     flows: Mapping[str, Flow],
     grants: Mapping[str, Grant],
+    learning: Mapping[str, Learning],
 ) -> Lookup:
     """The lookup of these tables. Names they do not define are passed over (the checks report them)."""
     everywhere = _ranges(zones.values())
@@ -56,6 +57,7 @@ def build_lookup(
             }
         ),
         grants=tuple((grant, rule_of_grant(grant)) for _, grant in sorted(grants.items())),
+        by_watched=MappingProxyType({each.ip: each for each in learning.values() if each.ip}),
         known=Memo(),
     )
 

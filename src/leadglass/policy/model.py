@@ -25,6 +25,7 @@ ANY = "any"
 INTERNET = "internet"
 ZONE_PREFIX = "zone:"
 GROUP_PREFIX = "group:"
+LEARNING_PREFIX = "learning:"
 REMOTE = "remote"
 Bound = Expires | ReviewBy | Hours | Weekdays
 """What bounds a rule in time."""
@@ -86,6 +87,29 @@ class Device:
     site: str = ""
     revoked: date | None = None
     inventory: Inventory = Inventory()
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """One address whose machine is watched before it has a rule: whoever calls from there is kept apart.
+
+    ``ip`` is ``None`` only in a policy with errors.
+    """
+
+    name: str
+    zone: str
+    ip: Address | None
+    until: Expires
+
+    @property
+    def subject(self) -> str:
+        """What questions and audit lines call it: not the device that it may become."""
+        return LEARNING_PREFIX + self.name
+
+    @property
+    def rule(self) -> str:
+        """What audit lines call its line of the policy."""
+        return f"learning {self.name}"
 
 
 class Direction(Enum):

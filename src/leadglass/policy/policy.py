@@ -10,7 +10,7 @@ from leadglass.model.action import Verb
 from leadglass.model.caller import Peer, Transport
 from leadglass.policy.identity import Identity
 from leadglass.policy.memo import Memo
-from leadglass.policy.model import Device, Flow, Grant, PolicyTest, StatedInvariant, Zone
+from leadglass.policy.model import Device, Flow, Grant, Learning, PolicyTest, StatedInvariant, Zone
 from leadglass.policy.network import Address
 from leadglass.policy.rule import Rule
 
@@ -32,7 +32,7 @@ class Lookup:
     ``ranges`` of each transport, longest prefix first; ``placed`` the same over all transports but
     without catch-all ranges. ``incoming`` and ``outgoing`` are the rules of each device and verb, by
     name; ``flows_from`` all incoming flows of a device, ``flows_to`` the outgoing.
-    ``known`` remembers peers that were identified.
+    ``by_watched`` are the addresses being learned. ``known`` remembers peers that were identified.
     """
 
     ranges: Mapping[Transport, tuple[Range, ...]]
@@ -45,6 +45,7 @@ class Lookup:
     flows_from: Mapping[str, tuple[Flow, ...]]
     flows_to: Mapping[str, tuple[Flow, ...]]
     grants: tuple[tuple[Grant, Rule], ...]
+    by_watched: Mapping[Address, Learning]
     known: Memo[Peer, Identity] = field(repr=False, compare=False)
 
 
@@ -57,6 +58,7 @@ class Policy:
 
     zones: Mapping[str, Zone]
     devices: Mapping[str, Device]
+    learning: Mapping[str, Learning]
     groups: Mapping[str, frozenset[str]]
     device_groups: Mapping[str, frozenset[str]]
     flows: Mapping[str, Flow]

@@ -2,6 +2,7 @@
 
 Over mTLS the certificate names the device and the AE title must be one of its own. In plaintext the
 device is its pinned address plus its AE title, which anybody on that wire can forge, and is said so.
+Whom the policy does not know may be watched at its address, by a line of ``[learning]``: that proves nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from leadglass.model.caller import CertificateFacts, Peer, Transport
-from leadglass.policy.model import Device, Zone
+from leadglass.policy.model import Device, Learning, Zone
 from leadglass.policy.network import Address
 from leadglass.policy.policy import Policy
 from leadglass.sitefile import quoted
@@ -18,12 +19,16 @@ from leadglass.sitefile import quoted
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The device proven, or the guard that stopped the peer, and how to make it right."""
+    """The device proven, or the guard that stopped the peer, and how to make it right.
+
+    ``learning`` is the line by which one that is no device is watched.
+    """
 
     device: Device | None
     detail: str
     guard: str = ""
     fix: str = ""
+    learning: Learning | None = None
 
 
 def prove(policy: Policy, peer: Peer, address: Address, zone: Zone) -> Proof:
@@ -37,6 +42,8 @@ def prove(policy: Policy, peer: Peer, address: Address, zone: Zone) -> Proof:
             proof = Proof(None, "DICOM does not come over https", "transport")
         case _:
             assert_never(peer.transport)
+    if proof.guard in _STRANGERS:
+        return _watched(policy, peer, address, zone) or proof
     if proof.device is None or proof.guard:
         return proof
     return _hold_device(proof, proof.device, peer, address, zone)
@@ -97,6 +104,36 @@ def _stranger_in_plaintext(policy: Policy, address: Address, title: str) -> Proo
 
 
 _NO_TITLE = Proof(None, "no calling AE title was given", "AE title")
+_STRANGERS = frozenset({"unknown device", "unknown certificate"})  # guards that stop whom nobody knows
+
+
+def _watched(policy: Policy, peer: Peer, address: Address, zone: Zone) -> Proof | None:
+    """A stranger at an address that is being learned; ``None``: it is not, or this is somebody else's.
+
+    Our own certificate must name what is being learned, and an AE title must be no device's.
+    """
+    learning = policy.lookup.by_watched.get(address)
+    if learning is None or learning.zone != zone.name:
+        return None
+    certificate = peer.certificate
+    if certificate is not None and certificate.issued_here and certificate.device != learning.name:
+        return None
+    if peer.calling_ae is None:
+        return replace(_NO_TITLE, learning=learning)
+    owner = policy.lookup.by_ae.get(peer.calling_ae)
+    if owner is not None:
+        detail = f"AE title {quoted(peer.calling_ae)} is {owner.name}'s, and {address} is being learned"
+        return Proof(None, detail, "AE title", learning=learning)
+    shown = _shown(certificate)
+    return _hold_called(Proof(None, f"{learning.subject}, by its address{shown}", learning=learning), peer)
+
+
+def _shown(certificate: CertificateFacts | None) -> str:
+    if certificate is None:
+        return ", which can be forged"
+    if certificate.issued_here:
+        return " and its certificate"
+    return f", with a foreign certificate: sha256 {certificate.sha256}"
 
 
 def _foreign_title(device: Device, title: str) -> Proof:
@@ -135,12 +172,16 @@ def _hold_device(proof: Proof, device: Device, peer: Peer, address: Address, zon
         return replace(_NO_TITLE, device=device)
     if peer.calling_ae not in device.ae:
         return _foreign_title(device, peer.calling_ae)
-    if not peer.called_ae_known:
-        title = quoted(peer.called_ae or "")
-        return Proof(
-            device,
-            f"it calls {title}, which is not the archive's AE title",
-            "called AE title",
-            f"correct the called AE title on the device, or add {title} to ae in leadglass.toml",
-        )
-    return proof
+    return _hold_called(proof, peer)
+
+
+def _hold_called(proof: Proof, peer: Peer) -> Proof:
+    if peer.called_ae_known:
+        return proof
+    title = quoted(peer.called_ae or "")
+    return replace(
+        proof,
+        detail=f"it calls {title}, which is not the archive's AE title",
+        guard="called AE title",
+        fix=f"correct the called AE title on the device, or add {title} to ae in leadglass.toml",
+    )

@@ -12,12 +12,14 @@ from leadglass.model.decision import Decision
 from leadglass.model.permit import Scope
 from leadglass.policy.climb import SEARCHES
 from leadglass.policy.explain import explain
+from leadglass.policy.model import LEARNING_PREFIX
 from leadglass.policy.policy import Policy
 from leadglass.policy.question import Question, QuestionInvalid, parse_question
 from leadglass.policy.space import MFA, Cell, Circumstances, Space
 
 _BEST = {"at": "now", "label": "none"}
 """What the best case of a key is called."""
+_APART = "into quarantine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +104,11 @@ def fold(space: Sequence[Cell], picked: Sequence[Cell]) -> Iterator[Reach]:
     if not picked:
         return
     first = picked[0]
-    for circumstances, count in _folded(
+    apart = first.verb is Verb.STORE and first.subject.startswith(LEARNING_PREFIX)
+    for told, count in _folded(
         [cell.circumstances for cell in space], [cell.circumstances for cell in picked]
     ):
+        circumstances = ", ".join(word for word in (_APART if apart else "", told) if word)
         yield Reach(first.subject, first.verb, first.target, circumstances, count)
 
 

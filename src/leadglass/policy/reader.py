@@ -8,6 +8,7 @@ from leadglass.policy.lookup import build_lookup
 from leadglass.policy.model import VERSION
 from leadglass.policy.policy import Policy
 from leadglass.policy.reading.devices import read_device
+from leadglass.policy.reading.learning import read_learning
 from leadglass.policy.reading.rules import (
     Names,
     read_flow,
@@ -34,6 +35,7 @@ def read_policy(notes: Notes) -> Policy:
     zone_tables, device_tables, group_table = root.table("zones"), root.table("devices"), root.table("groups")
     zones = {name: read_zone(name, table) for name, table in zone_tables.tables()}
     devices = {name: read_device(name, table) for name, table in device_tables.tables()}
+    learning = {name: read_learning(name, table) for name, table in root.table("learning").tables()}
     groups = {name: read_group(name, group_table, device_tables.keys()) for name in group_table.names()}
     people = {name: group.claims for name, group in groups.items() if not group.devices}
     device_groups = {name: group.devices for name, group in groups.items() if group.devices}
@@ -48,6 +50,7 @@ def read_policy(notes: Notes) -> Policy:
     return Policy(
         zones=MappingProxyType(zones),
         devices=MappingProxyType(devices),
+        learning=MappingProxyType(learning),
         groups=MappingProxyType(people),
         device_groups=MappingProxyType(device_groups),
         flows=MappingProxyType(flows),
@@ -55,7 +58,7 @@ def read_policy(notes: Notes) -> Policy:
         tests=tests,
         invariants=invariants,
         time_zone=names.time_zone,
-        lookup=build_lookup(zones, devices, device_groups, flows, grants),
+        lookup=build_lookup(zones, devices, device_groups, flows, grants, learning),
     )
 
 

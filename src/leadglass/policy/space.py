@@ -7,7 +7,7 @@ other. That makes the space finite, and comparing it cell by cell complete.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from itertools import product
@@ -21,7 +21,7 @@ from leadglass.policy.conditions.label import Label
 from leadglass.policy.conditions.review_by import ReviewBy
 from leadglass.policy.explain import address_beside, address_in
 from leadglass.policy.modalities import MODALITIES
-from leadglass.policy.model import ANY, INTERNET, OUTGOING_VERBS, Bound, Device, Flow
+from leadglass.policy.model import ANY, INTERNET, OUTGOING_VERBS, Bound, Device, Flow, Learning
 from leadglass.policy.moments import moments_of
 from leadglass.policy.policy import Policy
 
@@ -61,10 +61,11 @@ class Space:
     every_way: bool = True
 
     def subjects(self) -> list[str]:
-        """Everybody that one of them names, the archive, and a stranger."""
+        """Everybody that one of them names or watches, the archive, and a stranger."""
         devices = {name for policy in self.policies for name in policy.devices}
         groups = {name for policy in self.policies for name in policy.groups}
-        return [*sorted(devices), ARCHIVE, *sorted(groups - devices), INTERNET]
+        watched = {each.subject for policy in self.policies for each in policy.learning.values()}
+        return [*sorted(devices), ARCHIVE, *sorted(groups - devices), *sorted(watched), INTERNET]
 
     def cells(self, subject: str) -> Iterator[Cell]:
         """Every question about one of them, in order."""
@@ -75,6 +76,7 @@ class Space:
             yield from self._stranger()
         if any(subject in policy.devices for policy in self.policies):
             yield from self._device(subject)
+        yield from self._watched(subject)
         if any(subject in policy.groups for policy in self.policies):  # a device's name in the other policy
             yield from self._people(subject)
 
@@ -82,9 +84,10 @@ class Space:
         found = [policy.devices[name] for policy in self.policies if name in policy.devices]
         flows = [flow for policy in self.policies for flow in policy.lookup.flows_from.get(name, ())]
         objects = _objects(flows, found)
+        at = self._times(_terms(flows), {device.zone for device in found})
         for verb in sorted(MACHINE_VERBS):
             ways = self._ways(flows, found, verb) if self.every_way else {}
-            yield from _cells(name, verb, ARCHIVE, {**ways, "at": self._times(flows, found)}, objects)
+            yield from _cells(name, verb, ARCHIVE, {**ways, "at": at}, objects)
 
     def _ways(self, flows: Sequence[Flow], found: Sequence[Device], verb: Verb) -> dict[str, Sequence[str]]:
         """How a device may come, right or wrong."""
@@ -103,8 +106,22 @@ class Space:
     def _outgoing(self, name: str) -> Iterator[Cell]:
         flows = [flow for policy in self.policies for flow in policy.lookup.flows_to.get(name, ())]
         found = [policy.devices[name] for policy in self.policies if name in policy.devices]
+        at = self._times(_terms(flows), {device.zone for device in found})
         for verb in sorted(OUTGOING_VERBS):
-            yield from _cells(ARCHIVE, verb, name, {"at": self._times(flows, found)}, _objects(flows, []))
+            yield from _cells(ARCHIVE, verb, name, {"at": at}, _objects(flows, []))
+
+    def _watched(self, subject: str) -> Iterator[Cell]:
+        found = [
+            each for policy in self.policies for each in policy.learning.values() if each.subject == subject
+        ]
+        if not found:
+            return
+        ways: dict[str, Sequence[str]] = {}
+        if self.every_way:
+            ways = {"transport": _MACHINE_TRANSPORTS, "ip": self._elsewhere(found)}
+        at = self._times([each.until for each in found], {each.zone for each in found})
+        for verb in sorted(MACHINE_VERBS):
+            yield from _cells(subject, verb, ARCHIVE, {**ways, "at": at}, {})
 
     def _people(self, group: str) -> Iterator[Cell]:
         zones = sorted({name for policy in self.policies for name in policy.zones})
@@ -129,39 +146,40 @@ class Space:
             yield from _cells(INTERNET, verb, ANY, {MFA: (MFA, "")}, {})
 
     def _inside(self) -> list[str]:
-        """An address in each zone, where a stranger may have plugged in."""
-        return sorted(
-            {
-                str(address_in(policy, zone, min(zone.transports)))
-                for policy in self.policies
-                for zone in policy.zones.values()
-                if zone.networks and zone.transports
-            }
-        )
+        """An address in each zone, where a stranger may have plugged in; a watched one is no stranger's."""
+        watched = {str(ip) for policy in self.policies for ip in policy.lookup.by_watched}
+        found: set[str] = set()
+        for policy in self.policies:
+            for zone in policy.zones.values():
+                if zone.networks and zone.transports:
+                    first = str(address_in(policy, zone, min(zone.transports)))
+                    beside = address_beside(policy, zone, watched) if first in watched else first
+                    found |= {str(beside)} if beside is not None else set()
+        return sorted(found)
 
-    def _elsewhere(self, found: Sequence[Device]) -> list[str]:
+    def _elsewhere(self, found: Sequence[Device | Learning]) -> list[str]:
         """The pinned addresses, and one beside them for all others."""
-        pinned = {str(device.ip) for device in found if device.ip is not None}
+        pinned = {str(each.ip) for each in found if each.ip is not None}
         if not pinned:
             return []
         beside = {
             str(address)
             for policy in self.policies
-            for device in found
-            if device.zone in policy.zones
-            and (address := address_beside(policy, policy.zones[device.zone], pinned)) is not None
+            for each in found
+            if each.zone in policy.zones
+            and (address := address_beside(policy, policy.zones[each.zone], pinned)) is not None
         }
         return sorted(pinned | beside)
 
-    def _times(self, flows: Sequence[Flow], found: Sequence[Device]) -> tuple[str, ...]:
-        homes = {device.zone for device in found}
+    def _times(self, bounds: Sequence[Bound], homes: Collection[str]) -> tuple[str, ...]:
+        """The moments that these bounds tell apart, and the reviews of these zones."""
         reviews = [
             zone.review
             for policy in self.policies
             for zone in policy.zones.values()
             if zone.review and zone.name in homes
         ]
-        return self._moments([*(bound for flow in flows for bound in flow.term), *reviews])
+        return self._moments([*bounds, *reviews])
 
     def _moments(self, bounds: Sequence[Bound]) -> tuple[str, ...]:
         """Now, every beginning of hours in the week to come, and the day after each last day."""
@@ -175,6 +193,10 @@ class Space:
                 found.add(datetime.combine(bound.last_day + timedelta(days=1), time(), UTC))
         later = sorted(moment for moment in found if moment > self.now)
         return ("", *(moment.strftime(MOMENT) for moment in later))
+
+
+def _terms(flows: Sequence[Flow]) -> list[Bound]:
+    return [bound for flow in flows for bound in flow.term]
 
 
 def _cells(

@@ -25,7 +25,7 @@ from leadglass.protocol.pdu import (
     RoleSelection,
     UserInformation,
 )
-from leadglass.protocol.services import Service, service_of
+from leadglass.protocol.services import Service, service_of, unserved_verb_of
 from leadglass.protocol.transfer_syntaxes import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_BIG_ENDIAN,
@@ -146,6 +146,12 @@ def refused_verbs(request: AssociateRequest, permitted: frozenset[Verb]) -> froz
             fetched = service.verb is Verb.STORE and context.abstract_syntax in receiving
             asked.add(Verb.GET if fetched else service.verb)
     return frozenset(asked - permitted)
+
+
+def unserved_verbs(request: AssociateRequest) -> frozenset[Verb]:
+    """What was proposed and ``negotiate`` refuses because we do not serve it, permitted or not."""
+    verbs = (unserved_verb_of(context.abstract_syntax) for context in request.contexts)
+    return frozenset(verb for verb in verbs if verb is not None)
 
 
 def interpret(request: AssociateRequest, accept: AssociateAccept) -> Outcome:

@@ -69,6 +69,15 @@ SERVICES: tuple[Service, ...] = (
     ),
 )
 
+_VERBS_OF_OTHERS: Mapping[Uid, Verb] = MappingProxyType(
+    {
+        Uid("1.2.840.10008.5.1.4.31"): Verb.WORKLIST,  # Modality Worklist Information Model - FIND
+        Uid("1.2.840.10008.3.1.2.3.3"): Verb.MPPS,  # Modality Performed Procedure Step
+        Uid("1.2.840.10008.1.20.1"): Verb.COMMIT,  # Storage Commitment Push Model
+    }
+)
+"""Services that policies may give, served or not: what asks for them is known all the same."""
+
 _BY_SOP_CLASS: Mapping[Uid, Service] = MappingProxyType(
     {uid: service for service in SERVICES for uid, _ in service.sop_classes}
 )
@@ -77,3 +86,8 @@ _BY_SOP_CLASS: Mapping[Uid, Service] = MappingProxyType(
 def service_of(abstract_syntax: Uid) -> Service | None:
     """The service a presentation context is for; ``None``: not one of ours."""
     return _BY_SOP_CLASS.get(abstract_syntax)
+
+
+def unserved_verb_of(abstract_syntax: Uid) -> Verb | None:
+    """The verb of a presentation context for something that policies may give and we do not serve."""
+    return None if abstract_syntax in _BY_SOP_CLASS else _VERBS_OF_OTHERS.get(abstract_syntax)

@@ -79,6 +79,8 @@ class Limits:
     inflate_ratio: int = _limit(200, 1, 10000, "inflated size of a data set, times its deflated size")
     inflate_mib: int = _limit(512, 1, 65536, "inflated size of a data set")
     find_answers: int = _limit(10000, 1, 10_000_000, "answers to one C-FIND")
+    learned_objects: int = _limit(2000, 0, 10_000_000, "objects kept of each address that is being learned")
+    learned_gib: int = _limit(20, 0, 1_000_000, "size of those, in GiB")
     performed_operations_window: int = _limit(16, 1, 1024, "operations of one association at a time")
 
 

@@ -59,7 +59,7 @@ def test_plaintext_passes_both_ways_whole(site: Site) -> None:
 def test_bytes_arriving_one_by_one_make_the_same_session(site: Site) -> None:
     device = site.authority.issue_device("ct1")
     client = site.client(device.cert_pem, device.key_pem or b"", ServerName("localhost"))
-    server = site.server.session()
+    server = site.server.session("127.0.0.1")
     received: list[bytes] = []
     for _ in range(3):
         for byte in client.outgoing():
@@ -75,7 +75,7 @@ def test_bytes_arriving_one_by_one_make_the_same_session(site: Site) -> None:
 def test_application_bytes_in_the_same_arrival_as_the_handshake_end_are_not_lost(site: Site) -> None:
     device = site.authority.issue_device("ct1")
     client = site.client(device.cert_pem, device.key_pem or b"", ServerName("localhost"))
-    server = site.server.session()
+    server = site.server.session("127.0.0.1")
     server.receive(client.outgoing())
     client.receive(server.outgoing())
     client.send(b"first")
@@ -86,7 +86,7 @@ def test_client_without_certificate_is_refused_by_name(site: Site) -> None:
     for version in (SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION):
         client = SSL.Connection(raw_client(version))
         client.set_connect_state()
-        server = site.server.session()
+        server = site.server.session("127.0.0.1")
         with pytest.raises(TlsFailed, match="no client certificate") as caught:
             carry(client, server)
         assert caught.value.certificate is None
@@ -98,7 +98,7 @@ def test_anonymous_client_is_refused_and_checks_whom_it_calls(site: Site) -> Non
     ca = site.folder / "keys" / "ca.pem"
     for host, why in (("127.0.0.1", "no client certificate"), ("10.0.0.1", "the peer refused")):
         client = anonymous_client_context(ca, site.clock).session(ServerName(host))
-        pair = Pair(client, site.server.session()).exchange()
+        pair = Pair(client, site.server.session("127.0.0.1")).exchange()
         assert not pair.up
         assert pair.server_failure is not None
         assert why in pair.server_failure.reason
@@ -176,7 +176,7 @@ def test_revoked_is_refused_at_the_next_handshake_after_reload(site: Site) -> No
     site.authority.revoke_device("ct1")
     assert site.revocations.reload_if_changed()
     client = site.client(device.cert_pem, device.key_pem or b"", ServerName("127.0.0.1"))
-    pair = Pair(client, context.session()).exchange()
+    pair = Pair(client, context.session("127.0.0.1")).exchange()
     assert pair.server_failure is not None
     assert pair.server_failure.reason == "certificate of device ct1 was revoked"
     assert pair.server_failure.certificate is not None
@@ -223,7 +223,7 @@ def test_certificate_made_to_confuse_is_refused_by_type(
     san = x509.SubjectAlternativeName([x509.DNSName("abcdefgh")])
     der = self_signed(key, clock.at - DAY, clock.at + DAY, san).public_bytes(serialization.Encoding.DER)
     assert good in der
-    server = site.server.session()
+    server = site.server.session("127.0.0.1")
     with pytest.raises(TlsFailed, match=reason):
         carry(_client_showing(site.folder, der.replace(good, bad, 1), key), server)
     assert server.outgoing()
@@ -302,7 +302,7 @@ def test_pinned_foreign_certificate_may_be_made_for_servers_only(site: Site, clo
 def test_old_tls_is_refused_by_name(site: Site, version: int, name: str) -> None:
     client = SSL.Connection(raw_client(version))
     client.set_connect_state()
-    server = site.server.session()
+    server = site.server.session("127.0.0.1")
     with pytest.raises(TlsFailed, match=f"TLS {name} offered, TLS 1.2 or 1.3 needed"):
         carry(client, server)
     assert server.outgoing()[-2:] == b"\x02\x46"  # fatal, protocol_version
@@ -310,7 +310,7 @@ def test_old_tls_is_refused_by_name(site: Site, version: int, name: str) -> None
 
 def test_tls_1_2_with_a_client_certificate_works(site: Site) -> None:
     device = site.authority.issue_device("ct1")
-    server = site.server.session()
+    server = site.server.session("127.0.0.1")
     received = carry(_old_client(site, device.cert_pem, device.key_pem or b""), server)
     assert received == []
     assert server.version == "TLSv1.2"
@@ -323,7 +323,7 @@ def test_cbc_and_rsa_key_exchange_find_no_cipher(site: Site) -> None:
     client = SSL.Connection(context)
     client.set_connect_state()
     with pytest.raises(TlsFailed, match="no cipher suite in common"):
-        carry(client, site.server.session())
+        carry(client, site.server.session("127.0.0.1"))
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_cbc_and_rsa_key_exchange_find_no_cipher(site: Site) -> None:
     ],
 )
 def test_plaintext_is_named_and_answered_with_silence(site: Site, sent: bytes, reason: str) -> None:
-    server = site.server.session()
+    server = site.server.session("127.0.0.1")
     with pytest.raises(TlsFailed, match=reason):
         server.receive(sent)
     assert server.outgoing() == b""
@@ -366,7 +366,8 @@ def garbage_server(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Pai
 
     def make() -> Pair:
         return Pair(
-            site.client(device.cert_pem, device.key_pem or b"", ServerName("localhost")), context.session()
+            site.client(device.cert_pem, device.key_pem or b"", ServerName("localhost")),
+            context.session("127.0.0.1"),
         )
 
     return make
@@ -391,7 +392,7 @@ def test_a_flipped_bit_never_yields_other_plaintext(
 def test_renegotiation_is_refused(site: Site) -> None:
     device = site.authority.issue_device("ct1")
     client = _old_client(site, device.cert_pem, device.key_pem or b"")
-    server = site.server.session()
+    server = site.server.session("127.0.0.1")
     carry(client, server)
     client.renegotiate()
     with pytest.raises(SSL.Error, match="no renegotiation"):
@@ -406,7 +407,7 @@ def test_nothing_is_resumed_so_revocation_bites_the_next_connection(site: Site, 
     _show(context, device.cert_pem, device.key_pem or b"")
     first = SSL.Connection(context)
     first.set_connect_state()
-    server = listener.session()
+    server = listener.session("127.0.0.1")
     carry(first, server)
     server.send(b"x")
     first.bio_write(server.outgoing())
@@ -417,7 +418,7 @@ def test_nothing_is_resumed_so_revocation_bites_the_next_connection(site: Site, 
     again = SSL.Connection(context)
     again.set_connect_state()
     again.set_session(ticket)
-    server = listener.session()
+    server = listener.session("127.0.0.1")
     carry(again, server)
     assert server.peer is not None  # the certificate was shown and judged again
 
@@ -427,7 +428,7 @@ def test_nothing_is_resumed_so_revocation_bites_the_next_connection(site: Site, 
     third.set_connect_state()
     third.set_session(ticket)
     with pytest.raises(TlsFailed, match="device ct1 was revoked"):
-        carry(third, listener.session())
+        carry(third, listener.session("127.0.0.1"))
 
 
 def test_close_notify_tells_an_end_from_a_cut(site: Site) -> None:
@@ -444,14 +445,14 @@ def test_close_notify_tells_an_end_from_a_cut(site: Site) -> None:
 
 
 def test_close_before_the_handshake_says_nothing(site: Site) -> None:
-    server = site.server.session()
+    server = site.server.session("127.0.0.1")
     server.close()
     assert server.outgoing() == b""
 
 
 def test_sending_before_the_handshake_is_our_own_fault(site: Site) -> None:
     with pytest.raises(LocalProtocolError):
-        site.server.session().send(b"early")
+        site.server.session("127.0.0.1").send(b"early")
 
 
 def test_corruption_ends_the_session_with_an_alert(site: Site) -> None:
@@ -575,7 +576,7 @@ def test_openssl_s_client_is_served(site: Site) -> None:
             with connection:
                 connection.settimeout(20)
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
-                session = site.server.session()
+                session = site.server.session("127.0.0.1")
                 while not session.handshake_done:
                     session.receive(connection.recv(65536))
                     connection.sendall(session.outgoing())

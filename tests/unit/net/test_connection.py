@@ -106,14 +106,14 @@ class Listener:
 
 class Setup:
     def __init__(
-        self, *, tls: Any = None, new_tls: Callable[[], TlsSession] | None = None, wire: Wire | None = None
+        self, *, tls: Any = None, new_tls: Callable[[str], TlsSession] | None = None, wire: Wire | None = None
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.sweeper = DeadlineSweeper(self.loop)
         self.listener = Listener()
         self.wire = wire or Wire()
         association = Association(Role.ACCEPTOR, Limits())
-        new_tls = new_tls if tls is None else lambda: tls
+        new_tls = new_tls if tls is None else lambda _address: tls
         self.connection = Connection(association, self.listener, DEADLINES, self.sweeper, new_tls)
 
     def made(self) -> Setup:
@@ -206,8 +206,8 @@ def test_a_connection_that_is_not_wanted_costs_no_tls_session(tls_site: Site) ->
     async def scenario() -> None:
         sessions: list[TlsSession] = []
 
-        def new_tls() -> TlsSession:
-            sessions.append(tls_site.server.session())
+        def new_tls(address: str) -> TlsSession:
+            sessions.append(tls_site.server.session(address))
             return sessions[-1]
 
         setup = Setup(new_tls=new_tls)
@@ -221,7 +221,7 @@ def test_a_connection_that_is_not_wanted_costs_no_tls_session(tls_site: Site) ->
 
 
 def test_a_connection_whose_tls_session_could_not_be_made_hears_no_plaintext() -> None:
-    def broken() -> TlsSession:
+    def broken(_address: str) -> TlsSession:
         raise OSError("no memory")
 
     async def scenario() -> None:
@@ -239,7 +239,7 @@ def test_a_connection_whose_tls_session_could_not_be_made_hears_no_plaintext() -
 class TestDeadlines:
     def test_a_tls_handshake_that_does_not_end(self, tls_site: Site) -> None:
         async def scenario() -> None:
-            setup = Setup(tls=tls_site.server.session()).made()
+            setup = Setup(tls=tls_site.server.session("127.0.0.1")).made()
             setup.after_s(9)
             assert setup.wire.ended == ""
             setup.after_s(11)
@@ -505,7 +505,7 @@ class TestEnding:
 class TestTls:
     def test_both_sides_shake_hands_and_speak(self, tls_site: Site) -> None:
         async def scenario() -> None:
-            session = tls_site.server.session()
+            session = tls_site.server.session("127.0.0.1")
             device = tls_site.authority.issue_device("ct1")
             client = tls_site.client(device.cert_pem, device.key_pem or b"", ServerName("127.0.0.1"))
             setup = Setup(tls=session).made()
@@ -536,7 +536,7 @@ class TestTls:
 
     def test_plaintext_on_a_tls_listener_is_refused_with_the_reason(self, tls_site: Site) -> None:
         async def scenario() -> None:
-            setup = Setup(tls=tls_site.server.session()).made()
+            setup = Setup(tls=tls_site.server.session("127.0.0.1")).made()
             setup.connection.data_received(REQUEST)
             assert setup.wire.ended == "closed"
             assert setup.listener.tls is not None

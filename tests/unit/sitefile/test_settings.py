@@ -68,6 +68,8 @@ def test_what_is_left_out_has_the_defaults_of_the_design() -> None:
         "inflate_ratio": 200,
         "inflate_mib": 512,
         "find_answers": 10000,
+        "learned_objects": 2000,
+        "learned_gib": 20,
         "performed_operations_window": 16,
     }
 

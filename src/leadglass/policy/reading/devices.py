@@ -27,7 +27,7 @@ def read_device(name: str, table: Table) -> Device:
         zone=table.text("zone") or "",
         ae=_ae_titles(table),
         makes=_makes(table),
-        ip=_ip(table),
+        ip=read_ip(table),
         address=read_socket_address(table, "address"),
         fingerprints=_fingerprints(table),
         site=table.text("site") or "",
@@ -65,7 +65,8 @@ def _makes(table: Table) -> Modality | None:
     return Modality(f"{dotted(table)}.makes", modalities)
 
 
-def _ip(table: Table) -> Address | None:
+def read_ip(table: Table) -> Address | None:
+    """``ip``: one address, noted when it is none."""
     text = table.text("ip")
     if text is None:
         return None
