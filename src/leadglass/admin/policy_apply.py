@@ -57,7 +57,7 @@ def propose(permit: Permit, desk: Desk, path: Path) -> Proposal:
         PolicyInvalid, PolicyTestsFailed: it may not be used.
     """
     require(permit, Verb.MANAGE)
-    return _proposal(desk, path, read_policy_text(path), read_policy_text(desk.policy_path))
+    return proposal_of(desk, path, read_policy_text(path), read_policy_text(desk.policy_path))
 
 
 def propose_rule(permit: Permit, desk: Desk, question: str, last_day: date, reason: str) -> Proposal:
@@ -74,10 +74,15 @@ def propose_rule(permit: Permit, desk: Desk, question: str, last_day: date, reas
     standing = read_policy_text(desk.policy_path)
     policy = load_policy(standing, path=str(desk.policy_path), now=now)
     rule = narrowest_rule(policy, parse_question(question), now)
-    return _proposal(desk, desk.policy_path, with_rule(standing, rule, last_day, reason), standing)
+    return proposal_of(desk, desk.policy_path, with_rule(standing, rule, last_day, reason), standing)
 
 
-def _proposal(desk: Desk, path: Path, text: str, standing: str) -> Proposal:
+def proposal_of(desk: Desk, path: Path, text: str, standing: str) -> Proposal:
+    """A text that would take the place of ``standing``; ``path`` is how findings call its file.
+
+    Raises:
+        PolicyInvalid, PolicyTestsFailed: it may not be used.
+    """
     now = desk.authority.clock.now()
     draft = draft_policy(path, text, now)
     old = check_policy(standing, path=str(desk.policy_path), now=now).policy

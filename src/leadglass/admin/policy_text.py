@@ -18,7 +18,7 @@ from tomlkit.items import Array, InlineTable, Table
 from leadglass.model.errors import ConfigurationInvalid
 from leadglass.sitefile import quoted, toml_string, toml_strings
 
-EntryValue = str | tuple[str, ...] | date
+EntryValue = str | int | tuple[str, ...] | date
 
 _ANY_HEADER = re.compile(r"\s*\[")
 _KEY = re.compile(r"\s*[A-Za-z0-9_\"'-]+\s*=")
@@ -59,6 +59,32 @@ def with_entry(text: str, table: str, name: str, entry: Mapping[str, EntryValue]
         if _means(candidate, meant):
             return candidate
     raise ConfigurationInvalid(f"[{table}] is written in an unusual way: add this line by hand: {line}")
+
+
+def without_entry(text: str, table: str, name: str) -> str:
+    """The policy without one line of a table, and no other byte changed.
+
+    Raises:
+        ConfigurationInvalid: there is no such line, or the file must be edited by hand.
+    """
+    meant = _load(text)
+    entries = meant.get(table)
+    if not isinstance(entries, dict) or name not in entries:
+        raise ConfigurationInvalid(f"[{table}] has no {quoted(name)}")
+    del entries[name]
+    row = re.compile(rf"^[ \t]*{re.escape(name)}[ \t]*=[ \t]*\{{.*(?:\n|\Z)", re.MULTILINE)
+    for found in row.finditer(text):
+        candidate = text[: found.start()] + text[found.end() :]
+        if _means(candidate, meant):
+            return candidate
+    document = _parse(text)
+    standing = document.get(table)
+    if isinstance(standing, Table | InlineTable):
+        standing.remove(name)
+        candidate = tomlkit.dumps(document)
+        if _means(candidate, meant):
+            return candidate
+    raise ConfigurationInvalid(f"[{table}] is written in an unusual way: take {quoted(name)} out by hand")
 
 
 def names_in(text: str, table: str) -> frozenset[str]:
@@ -179,6 +205,8 @@ def _after_last(text: str, table: str, line: str) -> str:
 def _value(value: EntryValue) -> str:
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, int):
+        return str(value)
     return toml_string(value) if isinstance(value, str) else toml_strings(value)
 
 

@@ -23,6 +23,7 @@ from leadglass.admin.devices import (
     revoke_device,
 )
 from leadglass.app import Home, Site, local_site, standing_policy
+from leadglass.cli.device_learn import learn
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, print_json, print_rows, say
 from leadglass.model.action import Verb
@@ -36,6 +37,7 @@ DEFAULT_DAYS = 730
 LOOPBACK = IPv4Address("127.0.0.1")
 
 app = typer.Typer(help="Add, list and revoke devices.", no_args_is_help=True)
+app.command()(learn)
 
 Name = Annotated[str, typer.Argument(help="The device's name in the policy: a-z, 0-9 and hyphens.")]
 Csr = Annotated[Path | None, typer.Option("--csr", help="Sign the device's own request (PKCS #10, PEM).")]

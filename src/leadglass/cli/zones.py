@@ -252,7 +252,7 @@ def apply(
     with local_site(home_of(context)) as site:
         permit, desk = site.permit(Verb.MANAGE), desk_of(site)
         proposal = propose(permit, desk, file)
-        _apply(permit, desk, proposal, reason, yes=yes, dry_run=dry_run, as_json=as_json)
+        apply_proposal(permit, desk, proposal, reason, yes=yes, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
@@ -274,7 +274,7 @@ def allow(
     with local_site(home_of(context)) as site:
         permit, desk = site.permit(Verb.MANAGE), desk_of(site)
         try:
-            last_day = _last_day(expires, site.clock.now())
+            last_day = last_day_of("--expires", expires, site.clock.now())
             proposal = propose_rule(permit, desk, " ".join(question), last_day, reason)
         except AllowedAlready as error:
             say(str(error))
@@ -285,18 +285,23 @@ def allow(
         except QuestionInvalid as error:
             say(f"error: {error}")
             leave(Exit.USAGE)
-        _apply(permit, desk, proposal, reason, yes=yes, dry_run=dry_run, as_json=as_json)
+        apply_proposal(permit, desk, proposal, reason, yes=yes, dry_run=dry_run, as_json=as_json)
 
 
-def _last_day(text: str, now: datetime) -> date:
+def last_day_of(option: str, text: str, now: datetime) -> date:
+    """The day that an option such as ``7d`` or ``2027-01-31`` means.
+
+    Raises:
+        QuestionInvalid: neither, or it has passed.
+    """
     today = now.astimezone(UTC).date()
     days = re.fullmatch(r"([0-9]{1,4})d", text)
     try:
         last_day = today + timedelta(days=int(days[1])) if days else date.fromisoformat(text)
     except ValueError:
-        raise QuestionInvalid(f"--expires {text!r} is no time; write 7d, or a day like 2027-01-31") from None
+        raise QuestionInvalid(f"{option} {text!r} is no time; write 7d, or a day like 2027-01-31") from None
     if last_day < today:
-        raise QuestionInvalid(f"--expires {text} has passed")
+        raise QuestionInvalid(f"{option} {text} has passed")
     return last_day
 
 
@@ -312,12 +317,13 @@ def rollback(
     with local_site(home_of(context)) as site:
         permit, desk = site.permit(Verb.MANAGE), desk_of(site)
         proposal = propose_former(permit, desk)
-        _apply(permit, desk, proposal, reason, yes=yes, dry_run=dry_run, as_json=as_json)
+        apply_proposal(permit, desk, proposal, reason, yes=yes, dry_run=dry_run, as_json=as_json)
 
 
-def _apply(
+def apply_proposal(
     permit: Permit, desk: Desk, proposal: Proposal, reason: str, *, yes: bool, dry_run: bool, as_json: bool
-) -> None:
+) -> bool:
+    """Show what a policy opens and closes, ask, and put it in force; whether it now is and was not."""
     if proposal.standing_is_broken:
         say("warning: the policy in place has errors; this is compared with one that permits nothing")
     if not as_json:
@@ -333,6 +339,7 @@ def _apply(
         say("it is in place already")
     else:
         say("in place; 'zones rollback' puts the old one back" if wanted else "nothing was changed")
+    return wanted
 
 
 def print_difference(difference: Difference) -> None:
