@@ -12,6 +12,7 @@ from leadglass.admin.backup import BackupRooms
 from leadglass.admin.desk import Desk
 from leadglass.admin.trail import Trail
 from leadglass.app import MIB, Home, Site, open_store
+from leadglass.archive.adoption import Adopted, Adoption, adopt
 from leadglass.archive.check import Checker, CheckReport
 from leadglass.archive.compaction import CompactionRooms, Compactor
 from leadglass.archive.deletion import Deleter, Rooms
@@ -20,6 +21,7 @@ from leadglass.archive.repair import recount, repair
 from leadglass.archive.retention import Retention
 from leadglass.archive.scrub import Scrubber, ScrubPlan
 from leadglass.audit.trail import AuditTrail
+from leadglass.dataset.header import HeaderLimits
 from leadglass.index.aging import Aging
 from leadglass.index.bin import Bin
 from leadglass.index.counters import Counters
@@ -28,6 +30,7 @@ from leadglass.index.engine import open_engine
 from leadglass.index.holds import Holds
 from leadglass.index.index import Index
 from leadglass.index.inventory import Held
+from leadglass.index.learned import LearnedObjects
 from leadglass.index.places import Places
 from leadglass.model.action import Verb
 from leadglass.model.names import Uid
@@ -72,6 +75,18 @@ def deleter_of(site: Site) -> Deleter:
         site.clock,
     )
     return Deleter(rooms, site.settings.retention.bin_days)
+
+
+def adopted(site: Site, permit: Permit, adoption: Adoption) -> Adopted:
+    """Serve what was kept of a device while it was learned."""
+    limits = site.settings.limits
+    header = HeaderLimits(max_depth=limits.dataset_depth, max_element_bytes=limits.element_mib * MIB)
+    return adopt(permit, adoption, (LearnedObjects(site.engine), site.store, site.committer), header)
+
+
+def learned_objects_of(site: Site) -> LearnedObjects:
+    """What is kept of those who are being learned."""
+    return LearnedObjects(site.engine)
 
 
 def scrubber_of(site: Site) -> Scrubber:

@@ -1,4 +1,4 @@
-"""A device that nobody knows yet: watched, kept apart, remembered, and made a rule of. With DCMTK as the device."""
+"""A device that nobody knows yet, played by DCMTK: watched, kept apart, remembered, and made a rule of."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from leadglass.audit.read import AuditLine
 from tests.support import studies
 from tests.support.dcmtk import Argument, Dcmtk
 from tests.support.leadglass import Typed, leadglass
 from tests.support.processes import ChildProcess
-from tests.support.site import ARCHIVE_AE, LEGACY_ADDRESS, LiveSite, make_site
+from tests.support.site import ARCHIVE_AE, LEGACY_ADDRESS, Credentials, LiveSite, make_site
 from tests.support.studies import Study
 
 SUCCESS = 0x0000
@@ -25,9 +24,8 @@ READING = 'desk = { from = ["ws1"], to = "archive", can = ["echo", "find"] }\n'
 
 @pytest.fixture
 def site(tmp_path: Path) -> LiveSite:
-    """A site with a workstation, and with nobody at 127.0.0.1 in plaintext."""
-    site = make_site(tmp_path)
-    return site
+    """A site with nobody in it."""
+    return make_site(tmp_path)
 
 
 def typed(site: LiveSite, *arguments: str) -> Typed:
@@ -50,10 +48,6 @@ def found(dcmtk: Dcmtk, out: Path) -> list[str]:
     ran, answers = dcmtk.find(out, KEYS, "-S")
     assert ran.require().statuses()[-1] == SUCCESS
     return [str(answer.StudyInstanceUID) for answer in answers]
-
-
-def lines(site: LiveSite, kind: str) -> list[AuditLine]:
-    return site.audit(kind)
 
 
 def test_a_device_is_learned_from_its_first_call_to_its_first_image_in_the_archive(
@@ -99,14 +93,81 @@ def test_a_device_is_learned_from_its_first_call_to_its_first_image_in_the_archi
         wait_for_reload(server, 1)
         assert stored(device, MRI, tmp_path / "mr") == [SUCCESS, SUCCESS]
         assert found(reader, tmp_path / "after") == [MRI.uid]
-        assert "0xa700" not in device.find(tmp_path / "no", KEYS, "-S")[0].text.lower()
         assert server.stop() == 0, server.text()
 
     policy = (site.home / "policy.toml").read_text(encoding="utf-8")
     assert 'mr1 = { zone = "legacy", ae = ["MAGNET"], ip = "127.0.0.1", makes = ["MR"] }' in policy
-    assert [line.event.target for line in lines(site, "device.learned")] == ["mr1"]
-    kept, again = lines(site, "instance.learned"), lines(site, "instance.repeated")
+    assert [line.event.target for line in site.audit("device.learned")] == ["mr1"]
+    kept, again = site.audit("instance.learned"), site.audit("instance.repeated")
     assert (len(kept), len(again)) == (2, 2)
     assert {line.event.modality for line in kept} == {"MR"}
     checked = typed(site, "check")
     assert checked.exit_code == 0, checked.out + checked.err
+
+
+@pytest.fixture
+def kept(site: LiveSite, tmp_path: Path) -> Iterator[Dcmtk]:
+    """A reader, after a device was learned that stored two images, and was accepted."""
+    reader = Dcmtk(site.tls_port, "WS1", ARCHIVE_AE, site.add_device("ws1", "modalities", "WS1"))
+    site.edit_policy("\n[grants]", f"{READING}\n[grants]")
+    device = Dcmtk(site.plain_port, "MAGNET", ARCHIVE_AE)
+    learn(site, "--ip", LEGACY_ADDRESS, "--zone", "legacy", "--yes")
+    with site.served() as server:
+        assert stored(device, MRI, tmp_path / "mr") == [SUCCESS, SUCCESS]
+        learn(site, "--propose", "--yes")
+        wait_for_reload(server, 1)
+        yield reader
+        assert server.stop() == 0, server.text()
+
+
+def learn(site: LiveSite, *arguments: str) -> Typed:
+    ended = typed(site, "device", "learn", "mr1", *arguments)
+    assert ended.exit_code == 0, ended.err
+    return ended
+
+
+def test_what_was_kept_of_a_device_is_served_once_it_has_a_rule(
+    kept: Dcmtk, site: LiveSite, tmp_path: Path
+) -> None:
+    assert learn(site, "--release", "--dry-run", "--json").json() == {"kept": 2}
+    assert found(kept, tmp_path / "before") == []
+    released = learn(site, "--release", "--yes", "--json").json()
+    assert (released["served"], released["refused"], released["damaged"]) == (2, 0, 0)
+    assert found(kept, tmp_path / "after") == [MRI.uid]
+    assert {line.event.instance for line in site.audit("instance.adopted")} == set(MRI.instance_uids)
+    assert learn(site, "--release").err.startswith("0 objects")
+    checked = typed(site, "check")
+    assert checked.exit_code == 0, checked.out + checked.err
+
+
+def test_what_was_kept_is_erased_where_that_is_meant(kept: Dcmtk, site: LiveSite, tmp_path: Path) -> None:
+    assert learn(site, "--discard", "--yes", "--json").json() == {"erased": 2}
+    assert {line.event.instance for line in site.audit("instance.erased")} == set(MRI.instance_uids)
+    assert found(kept, tmp_path / "after") == []
+    checked = typed(site, "check")
+    assert checked.exit_code == 0, checked.out + checked.err
+
+
+def test_over_tls_a_foreign_certificate_is_learned_and_proposed_to_be_pinned(
+    site: LiveSite, tmp_path: Path
+) -> None:
+    other = make_site(tmp_path / "other")  # another archive's CA
+    foreign = other.add_device("mr1", "modalities", "MAGNET")
+    ours = site.add_device("ws1", "modalities", "WS1")
+    credentials = Credentials(tmp_path / "foreign")
+    credentials.folder.mkdir()
+    for name, source in (("key.pem", foreign.key), ("cert.pem", foreign.cert), ("ca.pem", ours.ca)):
+        (credentials.folder / name).write_bytes(source.read_bytes())
+    device = Dcmtk(site.tls_port, "MAGNET", ARCHIVE_AE, credentials)
+    with site.served() as server:
+        assert device.echo().exit_code != 0
+        learn(site, "--ip", LEGACY_ADDRESS, "--zone", "modalities", "--yes")
+        wait_for_reload(server, 1)
+        assert stored(device, MRI, tmp_path / "mr") == [SUCCESS, SUCCESS]
+
+        accepted = learn(site, "--propose", "--yes")
+        assert "fingerprint = " in accepted.out
+        wait_for_reload(server, 2)
+        assert stored(device, MRI, tmp_path / "mr") == [SUCCESS, SUCCESS]
+        assert server.stop() == 0, server.text()
+    assert [line.event.who for line in site.audit("instance.stored")] == ["mr1", "mr1"]

@@ -5,7 +5,7 @@ What was seen is read off the audit trail. Nothing is proposed that takes anythi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from heapq import merge
@@ -24,15 +24,17 @@ from leadglass.model.caller import Transport
 from leadglass.model.errors import ConfigurationInvalid
 from leadglass.model.event import Outcome
 from leadglass.model.permit import Permit
-from leadglass.policy import Policy, load_policy
+from leadglass.policy import Policy, Question, explain, load_policy
 from leadglass.policy.identify import place
-from leadglass.policy.model import Learning
+from leadglass.policy.model import LEARNING_PREFIX, Learning
+from leadglass.policy.moments import moments
 from leadglass.policy.network import parse_address
 from leadglass.sitefile import quoted, suggest
 
 PROPOSED_VERBS = (Verb.ECHO, Verb.STORE, Verb.WORKLIST, Verb.MPPS, Verb.COMMIT)
 """What may come out of learning by itself. What takes images or answers out is given by hand."""
 
+UNKNOWN = "unknown"  # a modality that no rule names
 _OUTSIDE_LIFETIME = timedelta(days=90)
 
 
@@ -153,6 +155,41 @@ def record_learned(permit: Permit, desk: Desk, policy: Policy, name: str) -> Non
     """Record that a device was made of what was watched."""
     device = policy.devices[name]
     desk.record(permit, "device.learned", name, f"zone {device.zone}; pinned to {device.ip}")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A device that was learned and has a rule: what the archive calls its site, and what it may store.
+
+    ``sender`` is what it was called before. ``may_store`` takes a modality.
+    """
+
+    sender: str
+    site: str
+    may_store: Callable[[str], bool]
+
+
+def accepted_device(permit: Permit, desk: Desk, name: str) -> Accepted:
+    """For serving what was kept of a device while it was learned.
+
+    Raises:
+        NotPermitted: ``permit`` is not for MANAGE.
+        ConfigurationInvalid: the policy cannot be used, or has no such device yet.
+    """
+    require(permit, Verb.MANAGE)
+    _, policy = _standing(desk)
+    device = policy.devices.get(name)
+    if device is None:
+        raise ConfigurationInvalid(
+            f"there is no device {quoted(name)} in the policy: leadglass device learn {name} --propose"
+        )
+    now = desk.authority.clock.now()
+
+    def may_store(modality: str) -> bool:
+        asked = Question(name, Verb.STORE, ARCHIVE, modality=modality or UNKNOWN)
+        return any(explain(policy, asked, moment).allowed for moment in moments(policy, now))
+
+    return Accepted(LEARNING_PREFIX + name, device.site, may_store)
 
 
 def device_entry(

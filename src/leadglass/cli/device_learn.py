@@ -20,6 +20,7 @@ from leadglass.admin.device_learn import (
     record_watched,
 )
 from leadglass.app import Site, local_site
+from leadglass.cli.device_kept import discard_kept, release_kept
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, print_json, print_rows, say
 from leadglass.cli.zones import apply_proposal, last_day_of
@@ -46,6 +47,12 @@ def learn(
     stop: Annotated[  # noqa: FBT002  a flag of the command line
         bool, typer.Option("--stop", help="Watch it no more, and make no rule.")
     ] = False,
+    release: Annotated[  # noqa: FBT002  a flag of the command line
+        bool, typer.Option("--release", help="Its rule is accepted: serve what was kept of it.")
+    ] = False,
+    discard: Annotated[  # noqa: FBT002  a flag of the command line
+        bool, typer.Option("--discard", help="Erase what was kept of it, for good.")
+    ] = False,
     reason: Reason = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: accept every line.")] = False,  # noqa: FBT002  a flag
     dry_run: Annotated[  # noqa: FBT002  a flag of the command line
@@ -58,13 +65,17 @@ def learn(
     Meanwhile its stores are acknowledged and kept in quarantine, its questions get no answers, and every
     attempt is in the audit trail. find, get and move are never proposed.
     """
-    if sum((ip is not None, propose, stop)) != 1:
-        say("error: give one of --ip, --propose and --stop")
+    if sum((ip is not None, propose, stop, release, discard)) != 1:
+        say("error: give one of --ip, --propose, --stop, --release and --discard")
         leave(Exit.USAGE)
     with local_site(home_of(context)) as site:
         desk = desk_of(site)
         if propose:
             _propose(site, desk, name, reason, yes=yes, dry_run=dry_run, as_json=as_json)
+        elif release:
+            release_kept(site, name, yes=yes, dry_run=dry_run, as_json=as_json)
+        elif discard:
+            discard_kept(site, name, yes=yes, dry_run=dry_run, as_json=as_json)
         elif stop:
             _stop(site, desk, name, reason, yes=yes, dry_run=dry_run, as_json=as_json)
         else:
@@ -120,6 +131,8 @@ def _propose(
     proposal = propose_rule(permit, desk, found, accepted)
     if apply_proposal(permit, desk, proposal, reason, yes=yes, dry_run=dry_run, as_json=as_json):
         record_learned(permit, desk, proposal.draft.policy, name)
+        if not as_json:
+            say(f"what was kept of it meanwhile: leadglass device learn {name} --release, or --discard")
 
 
 def _accepts(item: Item) -> bool:
