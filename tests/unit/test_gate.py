@@ -11,12 +11,12 @@ import pytest
 
 from leadglass.gate import HOUR_S, MAX_REMEMBERED, Gate
 from leadglass.model.action import ARCHIVE, SITE, Action, Facts, Verb
-from leadglass.model.caller import Archive, LocalAdministrator, Transport
+from leadglass.model.caller import Archive, CertificateFacts, LocalAdministrator, Transport
 from leadglass.model.decision import RungState, Step
 from leadglass.model.errors import AuditFailed, NotAdmitted, NotPermitted, TooManyAssociations
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.names import AETitle
-from leadglass.model.permit import EVERYTHING
+from leadglass.model.permit import EVERYTHING, NOTHING, Keeping
 from tests.support.archive_rig import archive_rig
 from tests.support.audit_rig import FakeClock
 from tests.support.policies import ALICE, CT1, EXAMPLE, NOW, US1, WS1, policy
@@ -290,6 +290,64 @@ def test_verbs_refused_at_negotiation_are_recorded_each(gate: Gate, trail: Noteb
     assert [line.kind for line in trail.take()] == ["operation.find", "operation.get", "operation.store"]
     gate.record_not_offered(CT1, {Verb.ECHO}, "a1")
     assert trail.take() == []
+
+
+WATCHING = f"""{EXAMPLE}[learning]
+mr9 = {{ ip = "10.20.9.9", zone = "legacy", until = 2026-12-06 }}
+mr8 = {{ ip = "10.20.1.8", zone = "modalities", until = 2026-12-06 }}
+"""
+MR9 = replace(US1, address="10.20.9.9", calling_ae="MAGNET")
+
+
+def test_what_is_being_learned_is_admitted_and_its_permit_is_for_quarantine(
+    gate: Gate, trail: Notebook
+) -> None:
+    gate.replace_policy(policy(WATCHING))
+    admission = gate.admit(MR9, "a1", has_room)
+    assert (admission.who, admission.zone) == ("learning:mr9", "legacy")
+    assert gate.permit_part(MR9, Action(Verb.STORE, facts=CT)).keeping is Keeping.APART
+    assert gate.permit(MR9, Action(Verb.FIND)).scope == NOTHING
+    assert gate.permit_part(CT1, Action(Verb.STORE, facts=CT)).keeping is Keeping.SERVED
+    assert [(line.kind, line.who) for line in trail.take()] == [
+        ("association.admitted", "learning:mr9"),
+        ("operation.find", "learning:mr9"),
+    ]
+
+
+def test_what_it_wants_and_nobody_serves_is_recorded_of_it_alone(gate: Gate, trail: Notebook) -> None:
+    gate.replace_policy(policy(WATCHING))
+    gate.record_not_served(MR9, {Verb.MPPS, Verb.WORKLIST}, "a1")
+    lines = trail.take()
+    assert [(line.kind, line.outcome, line.who) for line in lines] == [
+        ("operation.mpps", Outcome.DENIED, "learning:mr9"),
+        ("operation.worklist", Outcome.DENIED, "learning:mr9"),
+    ]
+    assert lines[1].reason == "verb: this archive does not serve worklist"
+    gate.record_not_served(CT1, {Verb.MPPS}, "a1")
+    assert trail.take() == []
+
+
+def test_a_foreign_certificate_is_recorded_by_its_digest(gate: Gate, trail: Notebook) -> None:
+    gate.replace_policy(policy(WATCHING))
+    foreign = CertificateFacts("ab" * 32, 9, "CN=x", issued_here=False, device=None, not_after=NOW)
+    gate.admit(replace(CT1, address="10.20.1.8", calling_ae="COIL", certificate=foreign), "a1", has_room)
+    gate.admit(CT1, "a2", has_room)
+    assert [line.certificate for line in trail.take()] == ["ab" * 32, ""]
+
+
+def test_a_peer_has_a_name_if_the_policy_knows_or_watches_it(gate: Gate) -> None:
+    gate.replace_policy(policy(WATCHING))
+    assert [gate.name_of(peer) for peer in (CT1, MR9, STRANGER)] == ["ct1", "learning:mr9", ""]
+
+
+def test_a_strangers_certificate_is_taken_where_an_address_is_watched_over_tls(
+    gate: Gate, clock: FakeClock
+) -> None:
+    gate.replace_policy(policy(WATCHING))
+    watched = ("10.20.1.8", "::ffff:10.20.1.8", "10.20.9.9", "10.20.1.7", "")
+    assert [gate.watches(address) for address in watched] == [True, True, False, False, False]
+    clock.time += timedelta(days=15)
+    assert not gate.watches("10.20.1.8")
 
 
 def test_a_ladder_can_be_had_of_what_stopped_elsewhere(gate: Gate) -> None:

@@ -26,7 +26,7 @@ from leadglass.model.event import Outcome
 from leadglass.model.permit import Permit
 from leadglass.policy import Policy, Question, explain, load_policy
 from leadglass.policy.identify import place
-from leadglass.policy.model import LEARNING_PREFIX, Learning
+from leadglass.policy.model import LEARNING_PREFIX, ZONE_PREFIX, Direction, Learning
 from leadglass.policy.moments import moments
 from leadglass.policy.network import parse_address
 from leadglass.sitefile import quoted, suggest
@@ -50,7 +50,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a watched address showed: a rule in items, and what is left out of it on purpose."""
+    """What a watched address showed: a rule in items, and what is left out of it on purpose.
+
+    ``given_already`` says which flows reach the device whatever is accepted: those of its whole zone.
+    """
 
     name: str
     zone: str
@@ -58,6 +61,7 @@ class Learned:
     until: date
     items: tuple[Item, ...]
     withheld: tuple[str, ...]
+    given_already: tuple[str, ...]
     seen: Sightings
 
 
@@ -129,6 +133,7 @@ def learned(permit: Permit, desk: Desk, trail: Trail, name: str) -> Learned:
         until=learning.until.last_day,
         items=tuple(_items(policy, learning, seen, desk.authority.clock.now())),
         withheld=tuple(_withheld(name, seen)),
+        given_already=tuple(_given_already(policy, learning)),
         seen=seen,
     )
 
@@ -297,6 +302,13 @@ def _items(policy: Policy, learning: Learning, seen: Sightings, now: datetime) -
     if seen.verbs.total() and policy.zones[learning.zone].is_public:
         last_day = (now + _OUTSIDE_LIFETIME).date()
         yield Item("flows", "expires", last_day, "the zone is outside, where every rule ends")
+
+
+def _given_already(policy: Policy, learning: Learning) -> Iterator[str]:
+    for flow in policy.flows.values():
+        if flow.direction is Direction.TO_ARCHIVE and ZONE_PREFIX + learning.zone in flow.parties:
+            verbs = ", ".join(sorted(flow.can))
+            yield f"flow {flow.name} gives every device of zone {learning.zone} {verbs}, in its own bounds"
 
 
 def _withheld(name: str, seen: Sightings) -> Iterator[str]:

@@ -151,6 +151,8 @@ def _print(found: Learned) -> None:
     print_rows(("line", "seen"), _rows(found.items))
     for words in found.withheld:
         say(f"not proposed: {words}")
+    for words in found.given_already:
+        say(f"whatever is accepted here: {words}")
 
 
 def _rows(items: Sequence[Item]) -> list[tuple[str, str]]:
@@ -166,6 +168,7 @@ def _document(found: Learned) -> dict[str, object]:
         "until": found.until,
         "items": found.items,
         "withheld": found.withheld,
+        "given_already": found.given_already,
         "attempts": seen.attempts,
         "first": seen.first,
         "last": seen.last,

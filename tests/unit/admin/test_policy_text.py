@@ -11,8 +11,10 @@ from leadglass.admin.policy_text import (
     EntryValue,
     entry_line,
     with_device,
+    with_entry,
     with_revoked,
     without_allow_tests,
+    without_entry,
     without_revoked,
 )
 from leadglass.model.errors import ConfigurationInvalid
@@ -109,3 +111,33 @@ def test_only_the_named_tests_go() -> None:
     assert tomllib.loads(after)["tests"] == {"allow": ["b"], "deny": ["a"]}
     assert "# kept" in after
     assert without_allow_tests("version = 1\n", frozenset({"a"})) == "version = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("[learning]\nus1 = { ip = 1 }\n", "[learning]\n"),
+        (
+            '[flows]\nus1 = { to = "x" }\n[learning]  # 1\n# a note\n  us1={ ip = 1 }  # 2\nmr1 = { ip = 2 }',
+            '[flows]\nus1 = { to = "x" }\n[learning]  # 1\n# a note\nmr1 = { ip = 2 }',
+        ),
+        ("[learning.mr1]\nip = 2\n[learning.us1]\nip = 1\n", "[learning.mr1]\nip = 2\n"),
+        ("learning = { us1 = { ip = 1 }, mr1 = { ip = 2 } }\n", "learning = { mr1 = { ip = 2 } }\n"),
+    ],
+)
+def test_an_entry_is_taken_out_and_nothing_else(before: str, after: str) -> None:
+    changed = without_entry(before, "learning", "us1")
+    assert tomllib.loads(changed) == tomllib.loads(after)
+    if "{ ip = 1 }" in before and before.startswith("["):
+        assert changed == after
+
+
+@pytest.mark.parametrize("text", ["", "[learning]\nmr1 = { ip = 1 }\n", "learning = 3\n"])
+def test_an_entry_that_is_not_there_cannot_be_taken_out(text: str) -> None:
+    with pytest.raises(ConfigurationInvalid, match="has no"):
+        without_entry(text, "learning", "us1")
+
+
+def test_numbers_and_days_of_an_entry_are_written_as_such() -> None:
+    changed = with_entry("", "flows", "f", {"per_hour": 60, "expires": DAY, "can": ("store",)})
+    assert 'f = { per_hour = 60, expires = 2026-11-22, can = ["store"] }' in changed

@@ -129,6 +129,41 @@ def test_wrong_ca_with_its_root_sent_along_is_refused(site: Site, make_site: Cal
     assert "unknown ca" in pair.client_failure.reason
 
 
+def test_any_sound_certificate_is_taken_from_an_address_that_is_being_learned(
+    site: Site, foreign: tuple[x509.Certificate, bytes], make_site: Callable[[str], Site]
+) -> None:
+    other = make_site("other").authority.issue_device("ct1")
+    site.watched.add("127.0.0.1")
+    for certificate, key in ((other.cert_pem, other.key_pem or b""), (pem(foreign[0]), foreign[1])):
+        pair = site.call(certificate, key)
+        assert pair.up
+        assert pair.server.peer is not None
+        assert not pair.server.peer.issued_here
+    ours = site.authority.issue_device("ct1")
+    assert site.call_as(ours).up
+    site.watched = {"127.0.0.9"}
+    assert not site.call(other.cert_pem, other.key_pem or b"").up
+
+
+def test_from_a_watched_address_too_what_is_expired_or_revoked_is_refused(
+    site: Site, clock: HandClock
+) -> None:
+    site.watched.add("127.0.0.1")
+    expired = site.call_as(site.issued_at(clock.at - 1000 * DAY, "ct1"))
+    assert expired.server_failure is not None
+    assert "expired" in expired.server_failure.reason
+    device = site.authority.issue_device("mr1")
+    site.authority.revoke_device("mr1")
+    assert site.revocations.reload_if_changed()
+    revoked = site.call_as(device)
+    assert revoked.server_failure is not None
+    assert "was revoked" in revoked.server_failure.reason
+    key = ec.generate_private_key(ec.SECP256R1())
+    old = site.call(pem(self_signed(key, clock.at - 2 * DAY, clock.at - DAY)), key_pem(key))
+    assert old.server_failure is not None
+    assert not old.up
+
+
 def test_self_signed_is_refused(site: Site, foreign: tuple[x509.Certificate, bytes]) -> None:
     pair = site.call(pem(foreign[0]), foreign[1])
     assert not pair.up

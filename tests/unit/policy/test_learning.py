@@ -303,7 +303,8 @@ def test_nobody_else_is_called_that(subject: str) -> None:
 
 
 def test_a_policys_tests_may_name_it() -> None:
-    assert policy(WATCHING.replace("deny  = [", 'deny  = ["learning:mr9 get", '))
+    kept = WATCHING.replace("deny  = [", 'deny  = ["learning:mr9 get", ')
+    assert check_policy(kept, path="policy.toml", now=NOW).failed_tests == ()
     broken = WATCHING.replace("deny  = [", 'deny  = ["learning:mr9 store", ')
     assert check_policy(broken, path="policy.toml", now=NOW).failed_tests
 
@@ -347,8 +348,9 @@ def test_invariants_are_proved_over_it(invariant: str, *, holds: bool) -> None:
 
 
 def test_a_zone_that_is_the_watched_address_alone_holds_no_stranger() -> None:
+    zone = '{ cidr = ["10.20.9.9/32"], transport = "plain", review_by = 2027-01-31 }'
     alone = policy(
-        'version = 1\n[zones]\nz = { cidr = ["10.20.9.9/32"], transport = "plain", review_by = 2027-01-31 }\n'
+        f'version = 1\n[zones]\nnowhere = {{ cidr = [], transport = "mtls" }}\nz = {zone}\n'
         f"[learning]\n{LINE.replace('legacy', 'z')}\n"
     )
     assert prove(alone, parse_invariant("no path from internet to studies", alone), NOW).holds

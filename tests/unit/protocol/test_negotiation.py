@@ -17,6 +17,7 @@ from leadglass.protocol.negotiation import (
     interpret,
     negotiate,
     refused_verbs,
+    unserved_verbs,
     user_information,
 )
 from leadglass.protocol.services import (
@@ -88,6 +89,15 @@ def test_a_refused_storage_context_names_what_it_is_for() -> None:
     assert refused_verbs(sends, frozenset({Verb.GET})) == {Verb.STORE}
     assert refused_verbs(fetches, frozenset({Verb.STORE})) == {Verb.GET}
     assert refused_verbs(fetches, frozenset({Verb.GET})) == frozenset()
+
+
+def test_what_policies_may_give_and_we_do_not_serve_is_known_by_its_verb() -> None:
+    wanted = ("1.2.840.10008.5.1.4.31", "1.2.840.10008.3.1.2.3.3", "1.2.840.10008.1.20.1", "1.2.3")
+    contexts = [p.ProposedContext(2 * number + 3, Uid(uid), (EXPLICIT,)) for number, uid in enumerate(wanted)]
+    served = {service.verb for service in SERVICES}
+    not_served = {Verb.WORKLIST, Verb.MPPS, Verb.COMMIT} - served
+    assert unserved_verbs(request_of(ECHO_CONTEXT, *contexts)) == not_served
+    assert unserved_verbs(request_of(ECHO_CONTEXT, CT_CONTEXT)) == frozenset()
 
 
 def test_an_unknown_abstract_syntax_is_told_so() -> None:
