@@ -24,6 +24,8 @@ def release_kept(site: Site, name: str, *, yes: bool, dry_run: bool, as_json: bo
     if not _wanted(kept, f"Serve {_sum(kept)} of {name}?", yes=yes, dry_run=dry_run, as_json=as_json):
         return
     result = adopted(site, permit, Adoption(device.sender, device.site, device.may_store))
+    if result.repeated:  # what lies in the archive already
+        deleter_of(site).erase(permit, lambda _done: True)
     if as_json:
         print_json(asdict(result))
     else:
