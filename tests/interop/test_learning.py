@@ -17,6 +17,7 @@ from tests.support.site import ARCHIVE_AE, LEGACY_ADDRESS, Credentials, LiveSite
 from tests.support.studies import Study
 
 SUCCESS = 0x0000
+SERVED = studies.single(911)
 MRI = studies.single(910, ("MR", 2))
 KEYS: list[Argument] = ["QueryRetrieveLevel=STUDY", f"StudyInstanceUID={MRI.uid}"]
 READING = 'desk = { from = ["ws1"], to = "archive", can = ["echo", "find"] }\n'
@@ -65,8 +66,13 @@ def test_a_device_is_learned_from_its_first_call_to_its_first_image_in_the_archi
         wait_for_reload(server, 1)
 
         device.echo().require()
+        assert stored(reader, SERVED, tmp_path / "ct") == [SUCCESS]
         assert stored(device, MRI, tmp_path / "mr") == [SUCCESS, SUCCESS]
         assert found(device, tmp_path / "own") == []
+        _, answers = device.find(
+            tmp_path / "all", ["QueryRetrieveLevel=STUDY", "PatientID", "PatientName"], "-S"
+        )
+        assert answers == []  # though there is something to find
         assert found(reader, tmp_path / "other") == []
         elsewhere = typed(
             site, "echo", "--to", f"127.0.0.1:{site.plain_port}", "--called", ARCHIVE_AE, "--calling",

@@ -19,12 +19,13 @@ from leadglass.admin.sightings import Sightings, sightings
 from leadglass.admin.trail import Trail
 from leadglass.audit.read import AuditLine, Filters
 from leadglass.identity.certificates import check_device_name
-from leadglass.model.action import ARCHIVE, Verb
+from leadglass.model.action import ARCHIVE, Facts, Verb
 from leadglass.model.caller import Transport
 from leadglass.model.errors import ConfigurationInvalid
 from leadglass.model.event import Outcome
 from leadglass.model.permit import Permit
-from leadglass.policy import Policy, Question, explain, load_policy
+from leadglass.policy import Policy, load_policy
+from leadglass.policy.explain import explain_store
 from leadglass.policy.identify import place
 from leadglass.policy.model import LEARNING_PREFIX, ZONE_PREFIX, Direction, Learning
 from leadglass.policy.moments import moments
@@ -34,7 +35,6 @@ from leadglass.sitefile import quoted, suggest
 PROPOSED_VERBS = (Verb.ECHO, Verb.STORE, Verb.WORKLIST, Verb.MPPS, Verb.COMMIT)
 """What may come out of learning by itself. What takes images or answers out is given by hand."""
 
-UNKNOWN = "unknown"  # a modality that no rule names
 _OUTSIDE_LIFETIME = timedelta(days=90)
 
 
@@ -166,12 +166,14 @@ def record_learned(permit: Permit, desk: Desk, policy: Policy, name: str) -> Non
 class Accepted:
     """A device that was learned and has a rule: what the archive calls its site, and what it may store.
 
-    ``sender`` is what it was called before. ``may_store`` takes a modality.
+    ``sender`` is what it was called before. ``may_store`` takes what the policy may weigh of an object, and
+    asks for the best moment of the week to come.
     """
 
+    name: str
     sender: str
     site: str
-    may_store: Callable[[str], bool]
+    may_store: Callable[[Facts], bool]
 
 
 def accepted_device(permit: Permit, desk: Desk, name: str) -> Accepted:
@@ -190,11 +192,10 @@ def accepted_device(permit: Permit, desk: Desk, name: str) -> Accepted:
         )
     now = desk.authority.clock.now()
 
-    def may_store(modality: str) -> bool:
-        asked = Question(name, Verb.STORE, ARCHIVE, modality=modality or UNKNOWN)
-        return any(explain(policy, asked, moment).allowed for moment in moments(policy, now))
+    def may_store(facts: Facts) -> bool:
+        return any(explain_store(policy, name, facts, moment).allowed for moment in moments(policy, now))
 
-    return Accepted(LEARNING_PREFIX + name, device.site, may_store)
+    return Accepted(name, LEARNING_PREFIX + name, device.site, may_store)
 
 
 def device_entry(

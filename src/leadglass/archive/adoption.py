@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from leadglass.archive.recording import Recorder
+from leadglass.archive.store_facts import facts_of_store
 from leadglass.dataset.header import HeaderLimits, NeedMoreBytes, Part, scan_header
 from leadglass.dataset.record import instance_record
 from leadglass.index.entries import Conflict, Placed
-from leadglass.index.learned import Kept, LearnedObjects
+from leadglass.index.learned import Adopter, Kept, LearnedObjects
+from leadglass.model.action import Facts
 from leadglass.model.errors import DatasetInvalid, IntegrityBroken, KeyUnavailable, PeerError
 from leadglass.model.event import AuditEvent, Outcome, under
 from leadglass.model.instance import InstanceRecord, StoredInstance
@@ -28,11 +30,12 @@ HEADER_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """Who was learned, the site that stands in for a missing issuer, and what its rule lets it store."""
+    """A device, what it was called while it was learned, its site, and what its rule lets it store."""
 
+    device: str
     sender: str
     site: str
-    may_store: Callable[[str], bool]
+    may_store: Callable[[Facts], bool]
 
 
 @dataclass(slots=True)
@@ -64,7 +67,7 @@ def adopt(
     """
     learned, store, recorder = rooms
     result = Adopted()
-    kept = [each for each in learned.content(permit, adoption.sender) if _is_allowed(adoption, each, result)]
+    kept = learned.content(permit, adoption.sender)
     for start in range(0, len(kept), AT_ONCE):
         batch = {each.row: each for each in kept[start : start + AT_ONCE]}
         records = {}
@@ -72,9 +75,12 @@ def adopt(
             record = _read(permit, store, each.stored, limits)
             if record is None:
                 result.damaged += 1
+            elif not adoption.may_store(facts_of_store(record)):
+                result.refused += 1
             else:
                 records[row] = record
-        outcomes = learned.serve(permit, adoption.sender, adoption.site, records)
+        adopter = Adopter(adoption.device, adoption.site)
+        outcomes = learned.serve(permit, adoption.sender, adopter, records)
         recorder.note(_line(permit, batch[row].stored, outcome) for row, outcome in outcomes.items())
         recorder.flush()
         placed = list(outcomes.values())
@@ -82,12 +88,6 @@ def adopt(
         result.repeated += placed.count(Placed.ALREADY_STORED)
         result.conflicting += sum(isinstance(outcome, Conflict) for outcome in placed)
     return result
-
-
-def _is_allowed(adoption: Adoption, each: Kept, result: Adopted) -> bool:
-    allowed = adoption.may_store(each.stored.modality)
-    result.refused += not allowed
-    return allowed
 
 
 def _line(permit: Permit, stored: StoredInstance, outcome: Placed | Conflict) -> AuditEvent:

@@ -17,12 +17,13 @@ from leadglass.archive.apart import DEFAULT_HARVEST
 from leadglass.archive.budget import ByteBudget
 from leadglass.archive.committer import Committer
 from leadglass.archive.jobs import Done, StoreJob, StoreResult
+from leadglass.archive.store_facts import facts_of_store
 from leadglass.archive.streaming import End, LargeStream, Portion
 from leadglass.dataset.header import HeaderLimits, NeedMoreBytes, Part, scan_header
 from leadglass.dataset.record import instance_record
 from leadglass.dataset.tags import PATIENT_ID
 from leadglass.gate import Gate, foreign_certificate
-from leadglass.model.action import Action, Facts, Verb
+from leadglass.model.action import Action, Verb
 from leadglass.model.caller import Peer
 from leadglass.model.decision import Step
 from leadglass.model.errors import AuditFailed, DatasetInvalid, LeadglassError, NotPermitted, OutOfResources
@@ -288,10 +289,8 @@ class Incoming:
             sop_instance=announced.sop_instance,
             transfer_syntax=announced.transfer_syntax,
         )
-        facts = Facts(modality=record.modality or None, sop_class=record.sop_class)
-        permit = self._ingest.gate.permit_part(
-            announced.caller, Action(Verb.STORE, facts=facts), association=announced.association
-        )
+        action = Action(Verb.STORE, facts=facts_of_store(record))
+        permit = self._ingest.gate.permit_part(announced.caller, action, association=announced.association)
         self._understood = (record, permit)
         return self._understood
 

@@ -23,7 +23,7 @@ def release_kept(site: Site, name: str, *, yes: bool, dry_run: bool, as_json: bo
     kept = learned_objects_of(site).content(permit, device.sender)
     if not _wanted(kept, f"Serve {_sum(kept)} of {name}?", yes=yes, dry_run=dry_run, as_json=as_json):
         return
-    result = adopted(site, permit, Adoption(device.sender, device.site, device.may_store))
+    result = adopted(site, permit, Adoption(name, device.sender, device.site, device.may_store))
     if result.repeated:  # what lies in the archive already
         deleter_of(site).erase(permit, lambda _done: True)
     if as_json:

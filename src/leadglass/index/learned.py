@@ -31,6 +31,14 @@ class Kept:
     stored: StoredInstance
 
 
+@dataclass(frozen=True, slots=True)
+class Adopter:
+    """Whose the objects are from now on: the device, and the site it sends from."""
+
+    device: str
+    site: str
+
+
 class LearnedObjects:
     """The part of the quarantine whose senders were being learned, in one index database.
 
@@ -51,9 +59,9 @@ class LearnedObjects:
             return [Kept(row.id, stored_instance(row, frozenset())) for row in connection.execute(wanted)]
 
     def serve(
-        self, permit: Permit, sender: str, site: str, records: Mapping[int, InstanceRecord]
+        self, permit: Permit, sender: str, adopter: Adopter, records: Mapping[int, InstanceRecord]
     ) -> dict[int, Outcome]:
-        """Serve objects by their rows, as if ``site`` had sent them now; what became of each.
+        """Serve objects by their rows, as if the adopter had sent them; what became of each.
 
         One whose like is stored already goes to be erased; one that contradicts what is stored stays in
         quarantine for that, and is this sender's no more.
@@ -63,7 +71,7 @@ class LearnedObjects:
             connection = transaction.connection
             wanted = select(quarantine).where(*_of(sender), quarantine.c.id.in_(one_of("ids")))
             rows = connection.execute(wanted.order_by(quarantine.c.id), _ids(list(records))).all()
-            arrivals = [(site, _entry_of(row, records[row.id])) for row in rows]
+            arrivals = [(adopter.site, _entry_of(row, records[row.id], adopter.device)) for row in rows]
             placed = zip(rows, transaction.put_back(permit, arrivals), strict=True)
             outcomes = {int(row.id): outcome for row, outcome in placed}
             for row, outcome in outcomes.items():
@@ -100,7 +108,7 @@ def _condemn(connection: Connection, rows: Sequence[int]) -> None:
     connection.execute(delete(quarantine).where(chosen), ids)
 
 
-def _entry_of(row: Row[Any], record: InstanceRecord) -> NewInstance:
+def _entry_of(row: Row[Any], record: InstanceRecord, device: str) -> NewInstance:
     return NewInstance(
         record=record,
         object_id=row.object_id,
@@ -108,7 +116,7 @@ def _entry_of(row: Row[Any], record: InstanceRecord) -> NewInstance:
         size_bytes=row.size_bytes,
         sha256=row.sha256,
         received_at=from_microseconds(row.received_at_us),
-        received_from=row.received_from,
+        received_from=device,
     )
 
 

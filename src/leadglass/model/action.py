@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from leadglass.model.names import Uid
@@ -55,11 +56,19 @@ SITE_VERBS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Facts about the object at hand; ``None`` is unknown and satisfies no condition."""
+    """Facts about the object at hand; ``None`` is unknown and satisfies no condition.
+
+    ``sender`` is the device that it came from. ``attributes`` are of a query: those it matches on, by
+    keyword.
+    """
 
     modality: str | None = None
     sop_class: Uid | None = None
     labels: frozenset[str] = frozenset()
+    study: Uid | None = None
+    study_date: date | None = None
+    sender: str | None = None
+    attributes: frozenset[str] = frozenset()
     stores_this_hour: int = 0
 
 

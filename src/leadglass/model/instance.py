@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from leadglass.model.names import Uid
 from leadglass.model.query import Tag
@@ -40,7 +41,7 @@ class StoredInstance:
     """An instance that can be read back.
 
     ``object_id`` is the 16 random bytes the sealed record is bound to; ``size_bytes`` and
-    ``sha256`` are of the data set as received, without file meta.
+    ``sha256`` are of the data set as received, without file meta. ``sender`` is the device that sent it.
     """
 
     sop_class: Uid
@@ -53,4 +54,6 @@ class StoredInstance:
     location: Location
     size_bytes: int
     sha256: bytes
+    sender: str = ""
+    study_date: date | None = None
     labels: frozenset[str] = frozenset()

@@ -11,21 +11,33 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from itertools import product
-from types import MappingProxyType
 
 from leadglass.model.action import ARCHIVE, MACHINE_VERBS, PERSON_VERBS, Verb
 from leadglass.model.caller import Transport
 from leadglass.policy.climb import SEARCHES
 from leadglass.policy.conditions.expires import Expires
-from leadglass.policy.conditions.label import Label
+from leadglass.policy.conditions.need import NeedApproval, NeedReason
+from leadglass.policy.conditions.own import Own
 from leadglass.policy.conditions.review_by import ReviewBy
 from leadglass.policy.explain import address_beside, address_in
-from leadglass.policy.modalities import MODALITIES
-from leadglass.policy.model import ANY, INTERNET, OUTGOING_VERBS, Bound, Device, Flow, Learning
+from leadglass.policy.kinds_of_object import attributes_told_apart, kinds_of_object
+from leadglass.policy.lookup import senders_of
+from leadglass.policy.model import (
+    ANY,
+    INTERNET,
+    OUTGOING_VERBS,
+    Bound,
+    Device,
+    Flow,
+    Grant,
+    Learning,
+    OfObjects,
+)
 from leadglass.policy.moments import moments_of
 from leadglass.policy.policy import Policy
+from leadglass.policy.question import APPROVED, FLAGS, MFA, REASON
+from leadglass.policy.rule import QUERIES
 
-MFA = "mfa"
 MOMENT = "%Y-%m-%dT%H:%MZ"
 Circumstances = tuple[tuple[str, str], ...]
 """Words of a question, in order: key and value, the value empty where the best case is asked."""
@@ -44,7 +56,7 @@ class Cell:
     circumstances: Circumstances = ()
 
     def __str__(self) -> str:
-        words = (key if key == MFA else f"{key}={value}" for key, value in self.circumstances if value)
+        words = (key if key in FLAGS else f"{key}={value}" for key, value in self.circumstances if value)
         return " ".join((self.subject, self.verb, self.target, *words))
 
 
@@ -83,11 +95,12 @@ class Space:
     def _device(self, name: str) -> Iterator[Cell]:
         found = [policy.devices[name] for policy in self.policies if name in policy.devices]
         flows = [flow for policy in self.policies for flow in policy.lookup.flows_from.get(name, ())]
-        objects = _objects(flows, found)
-        at = self._times(_terms(flows), {device.zone for device in found})
+        makes = [device.makes for device in found]
+        objects = kinds_of_object(_only(flows), makes, self._senders(name, flows))
+        asked = {**objects, **attributes_told_apart([flow.show for flow in flows])}
         for verb in sorted(MACHINE_VERBS):
             ways = self._ways(flows, found, verb) if self.every_way else {}
-            yield from _cells(name, verb, ARCHIVE, {**ways, "at": at}, objects)
+            yield from _cells(name, verb, ARCHIVE, {**ways, "at": self._times(flows, found)}, asked)
 
     def _ways(self, flows: Sequence[Flow], found: Sequence[Device], verb: Verb) -> dict[str, Sequence[str]]:
         """How a device may come, right or wrong."""
@@ -106,9 +119,9 @@ class Space:
     def _outgoing(self, name: str) -> Iterator[Cell]:
         flows = [flow for policy in self.policies for flow in policy.lookup.flows_to.get(name, ())]
         found = [policy.devices[name] for policy in self.policies if name in policy.devices]
-        at = self._times(_terms(flows), {device.zone for device in found})
+        objects = kinds_of_object(_only(flows), (), self._senders(name, flows))
         for verb in sorted(OUTGOING_VERBS):
-            yield from _cells(ARCHIVE, verb, name, {"at": at}, _objects(flows, []))
+            yield from _cells(ARCHIVE, verb, name, {"at": self._times(flows, found)}, objects)
 
     def _watched(self, subject: str) -> Iterator[Cell]:
         found = [
@@ -119,22 +132,21 @@ class Space:
         ways: dict[str, Sequence[str]] = {}
         if self.every_way:
             ways = {"transport": _MACHINE_TRANSPORTS, "ip": self._elsewhere(found)}
-        at = self._times([each.until for each in found], {each.zone for each in found})
+        at = self._bounded([each.until for each in found], {each.zone for each in found})
         for verb in sorted(MACHINE_VERBS):
             yield from _cells(subject, verb, ARCHIVE, {**ways, "at": at}, {})
 
     def _people(self, group: str) -> Iterator[Cell]:
         zones = sorted({name for policy in self.policies for name in policy.zones})
-        bounds = [
-            bound
-            for policy in self.policies
-            for grant in policy.grants.values()
-            if group in grant.groups
-            for bound in grant.term
+        grants = [
+            grant for policy in self.policies for grant in policy.grants.values() if group in grant.groups
         ]
-        ways = {"from": tuple(zones), "at": self._moments(bounds), MFA: (MFA, "")}
+        bounds = [bound for grant in grants for bound in grant.term]
+        ways = {"from": tuple(zones), "at": self._moments(bounds), **_given(grants)}
+        objects = kinds_of_object(_only(grants), (), frozenset())
+        asked = {**objects, **attributes_told_apart([grant.show for grant in grants])}
         for verb in sorted(PERSON_VERBS):
-            yield from _cells(group, verb, ANY, ways, {})
+            yield from _cells(group, verb, ANY, ways, asked)
 
     def _stranger(self) -> Iterator[Cell]:
         ways: dict[str, Sequence[str]] = {"transport": _MACHINE_TRANSPORTS}
@@ -144,6 +156,13 @@ class Space:
             yield from _cells(INTERNET, verb, ARCHIVE, ways, {})
         for verb in sorted(PERSON_VERBS):
             yield from _cells(INTERNET, verb, ANY, {MFA: (MFA, "")}, {})
+
+    def _senders(self, name: str, flows: Sequence[Flow]) -> frozenset[str]:
+        """Whose objects are a device's own in one of the policies, where a rule asks."""
+        if not any(isinstance(each, Own) for each in _only(flows)):
+            return frozenset()
+        several = (senders_of(name, policy.devices) for policy in self.policies if name in policy.devices)
+        return frozenset().union(*several)
 
     def _inside(self) -> list[str]:
         """An address in each zone, where a stranger may have plugged in; a watched one is no stranger's."""
@@ -171,7 +190,11 @@ class Space:
         }
         return sorted(pinned | beside)
 
-    def _times(self, bounds: Sequence[Bound], homes: Collection[str]) -> tuple[str, ...]:
+    def _times(self, flows: Sequence[Flow], found: Sequence[Device]) -> tuple[str, ...]:
+        homes = {device.zone for device in found}
+        return self._bounded([bound for flow in flows for bound in flow.term], homes)
+
+    def _bounded(self, bounds: Sequence[Bound], homes: Collection[str]) -> tuple[str, ...]:
         """The moments that these bounds tell apart, and the reviews of these zones."""
         reviews = [
             zone.review
@@ -195,8 +218,19 @@ class Space:
         return ("", *(moment.strftime(MOMENT) for moment in later))
 
 
-def _terms(flows: Sequence[Flow]) -> list[Bound]:
-    return [bound for flow in flows for bound in flow.term]
+def _only(rules: Sequence[Flow] | Sequence[Grant]) -> list[OfObjects]:
+    return [each for rule in rules for each in rule.only]
+
+
+def _given(grants: Sequence[Grant]) -> dict[str, Sequence[str]]:
+    """What a person may have given, or not: a second factor, and what these grants need besides."""
+    needs = {type(need) for grant in grants for need in grant.need}
+    given: dict[str, Sequence[str]] = {MFA: (MFA, "")}
+    if NeedReason in needs:
+        given[REASON] = (REASON, "")
+    if NeedApproval in needs:
+        given[APPROVED] = (APPROVED, "")
+    return given
 
 
 def _cells(
@@ -206,25 +240,11 @@ def _cells(
     ways: Mapping[str, Sequence[str]],
     objects: Mapping[str, Sequence[str]],
 ) -> Iterator[Cell]:
-    told = {**objects, **ways} if verb in _OF_OBJECTS else ways
+    told = dict(ways)
+    if verb in _OF_OBJECTS:
+        unasked = set() if verb in QUERIES else {"show"}
+        if verb is Verb.STORE and target == ARCHIVE:
+            unasked.add("sender")  # what a device stores it has sent
+        told = {**{key: values for key, values in objects.items() if key not in unasked}, **ways}
     for values in product(*told.values()):
         yield Cell(subject, verb, target, tuple(zip(told, values, strict=True)))
-
-
-def _objects(flows: Sequence[Flow], devices: Sequence[Device]) -> Mapping[str, Sequence[str]]:
-    """The kinds of object that the rules tell apart: what they mention, and one that they do not."""
-    modalities: set[str] = set()
-    labels: set[str] = set()
-    for condition in (condition for flow in flows for condition in flow.only):
-        if isinstance(condition, Label):
-            labels |= condition.labels
-        else:
-            modalities |= condition.modalities
-    modalities |= {code for device in devices if device.makes is not None for code in device.makes.modalities}
-    limited = bool(modalities) or any(device.makes is not None for device in devices)
-    told: dict[str, Sequence[str]] = {}
-    if limited:
-        told["modality"] = (*sorted(modalities), min(MODALITIES - modalities))
-    if labels:
-        told["label"] = (*sorted(labels), "")
-    return MappingProxyType(told)

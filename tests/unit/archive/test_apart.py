@@ -13,7 +13,7 @@ from leadglass.archive.apart import Harvest
 from leadglass.archive.jobs import Stored, StoreResult
 from leadglass.dataset.synthetic import PATIENTS, SyntheticInstance
 from leadglass.index.entries import Conflict
-from leadglass.index.learned import LearnedObjects
+from leadglass.index.learned import Adopter, LearnedObjects
 from leadglass.model.action import Verb
 from leadglass.model.errors import NotPermitted, OutOfResources
 from leadglass.model.event import Outcome
@@ -165,7 +165,7 @@ def test_a_permit_for_quarantine_serves_nothing(running: ArchiveRig) -> None:
 
 
 def served(rig: ArchiveRig, *, may: bool = True) -> Adopted:
-    adoption = Adoption("learning:mr1", "", lambda _modality: may)
+    adoption = Adoption("ct1", "learning:mr1", "", lambda _facts: may)
     rooms = (LearnedObjects(rig.engine), rig.store, rig.committer)
     return adopt(rig.permit(Verb.DELETE), adoption, rooms, LIMITS.header)
 
@@ -179,7 +179,7 @@ def test_it_is_served_once_its_sender_is_accepted_with_its_bytes_where_they_lie(
     assert served(running) == Adopted(served=3)
     after = list(running.index.inventory(running.permit(Verb.CHECK)))
     assert {held.stored.object_id: held.stored.location for held in after} == before
-    assert {held.quarantined for held in after} == {None}
+    assert {(held.quarantined, held.received_from) for held in after} == {(None, "ct1")}
     counts = running.index.counts(running.permit(Verb.CHECK))
     assert (counts.studies, counts.instances, counts.quarantined) == (2, 3, 0)
     assert {line.event.outcome for line in running.audit("instance.adopted")} == {Outcome.DONE}
@@ -236,7 +236,7 @@ def test_what_is_kept_opens_to_a_permit_to_delete_alone(running: ArchiveRig) -> 
     objects, wrong = LearnedObjects(running.engine), running.permit(Verb.CHECK)
     for call in (
         lambda: objects.content(wrong, "learning:mr1"),
-        lambda: objects.serve(wrong, "learning:mr1", "", {}),
+        lambda: objects.serve(wrong, "learning:mr1", Adopter("ct1", ""), {}),
         lambda: objects.condemn(wrong, "learning:mr1"),
     ):
         with pytest.raises(NotPermitted):

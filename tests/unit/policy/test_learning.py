@@ -13,6 +13,7 @@ from leadglass.model.decision import Decision, RungState, Step
 from leadglass.model.permit import NOTHING, Keeping
 from leadglass.policy import QuestionInvalid, check_policy, explain, parse_question
 from leadglass.policy.decide import admit, decide
+from leadglass.policy.explain import explain_store
 from leadglass.policy.identify import identify, watched_at
 from leadglass.policy.invariant import parse_invariant, prove
 from leadglass.policy.narrowest import AllowedAlready, NoRuleHelps, narrowest_rule
@@ -355,6 +356,13 @@ def test_a_zone_that_is_the_watched_address_alone_holds_no_stranger() -> None:
     )
     assert prove(alone, parse_invariant("no path from internet to studies", alone), NOW).holds
     assert not prove(alone, parse_invariant("no path from zone:z to store", alone), NOW).holds
+
+
+@pytest.mark.parametrize(
+    ("facts", "allowed"), [(Facts(modality="US"), True), (Facts(modality="CT"), False), (Facts(), False)]
+)
+def test_of_what_was_kept_a_device_gets_what_it_could_store_now(facts: Facts, *, allowed: bool) -> None:
+    assert explain_store(POLICY, "us1", facts, NOW).allowed is allowed
 
 
 def test_no_rule_is_written_for_it_by_name() -> None:
