@@ -313,12 +313,6 @@ class Gate:
         return any(line is event for line in lines)
 
 
-def foreign_certificate(peer: Peer) -> str:
-    """The SHA-256 of the certificate that a peer shows, where it is none of ours."""
-    certificate = peer.certificate
-    return "" if certificate is None or certificate.issued_here else certificate.sha256
-
-
 def _has_budgets(policy: Policy) -> bool:
     return any(flow.budget is not None for flow in policy.flows.values())
 
@@ -396,7 +390,7 @@ def _event(
                 transport=caller.transport,
                 calling_ae=caller.calling_ae or "",
                 called_ae=caller.called_ae or "",
-                certificate=foreign_certificate(caller),
+                certificate=caller.foreign_certificate,
             )
         case Person():
             return replace(event, address=caller.address, transport=caller.transport)

@@ -6,15 +6,15 @@ it goes on as it would; they must not fill the disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from leadglass.archive.jobs import StoreJob
-from leadglass.index.entries import ExistingInstance, Placed
+from leadglass.archive.jobs import StoreJob, Verdict
+from leadglass.index.entries import Conflict, ExistingInstance, NewInstance, Placed
 from leadglass.index.write import WriteTransaction
 from leadglass.model.errors import OutOfResources
 from leadglass.model.names import Uid
-from leadglass.model.permit import Keeping
+from leadglass.model.permit import Keeping, Permit
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,20 @@ class Harvest:
 DEFAULT_HARVEST = Harvest()
 
 
-def kept_apart(jobs: Iterable[StoreJob]) -> list[StoreJob]:
-    """Those whose permit is for quarantine alone."""
-    return [job for job in jobs if job.permit.keeping is Keeping.APART]
+def keep_apart(
+    transaction: WriteTransaction,
+    entries: Iterable[tuple[Permit, NewInstance]],
+    verdicts: dict[bytes, Verdict],
+) -> list[tuple[Permit, NewInstance]]:
+    """Put into quarantine what its permit is for, and say so in ``verdicts``; the others."""
+    to_serve = []
+    for permit, entry in entries:
+        if permit.keeping is Keeping.SERVED:
+            to_serve.append((permit, entry))
+        else:
+            transaction.quarantine(permit, entry, Conflict.LEARNED)
+            verdicts[entry.object_id] = Conflict.LEARNED
+    return to_serve
 
 
 class Granary:
@@ -42,7 +53,25 @@ class Granary:
         self._sums: dict[str, tuple[int, int]] = {}
         self._taken: set[tuple[str, Uid, ExistingInstance]] = set()
 
-    def judge(self, job: StoreJob, stored: ExistingInstance | None) -> Placed | OutOfResources | None:
+    def to_keep(
+        self,
+        jobs: Iterable[StoreJob],
+        stored: Mapping[Uid, ExistingInstance],
+        verdicts: dict[bytes, Verdict],
+    ) -> list[StoreJob]:
+        """Of those that may only be kept apart, which are to be written; what became of the others."""
+        kept = []
+        for job in jobs:
+            if job.permit.keeping is Keeping.SERVED:
+                continue
+            verdict = self._judge(job, stored.get(job.record.sop_instance))
+            if verdict is None:
+                kept.append(job)
+            else:
+                verdicts[job.object_id] = verdict
+        return kept
+
+    def _judge(self, job: StoreJob, stored: ExistingInstance | None) -> Placed | OutOfResources | None:
         """What becomes of an object without its being kept; ``None``: it is to be kept.
 
         ``stored`` is what is served under its UID.

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
 import structlog
 from sqlalchemy import Engine
 
-from leadglass.archive.apart import DEFAULT_HARVEST, Granary, Harvest, kept_apart
+from leadglass.archive.apart import DEFAULT_HARVEST, Granary, Harvest, keep_apart
 from leadglass.archive.jobs import (
     Batch,
     Deliver,
@@ -31,7 +31,7 @@ from leadglass.archive.jobs import (
 )
 from leadglass.audit.chain import canonical
 from leadglass.audit.trail import AuditTrail
-from leadglass.index.entries import Conflict, ExistingInstance, Placed
+from leadglass.index.entries import Conflict, Placed
 from leadglass.index.write import Writer, WriteTransaction
 from leadglass.model.clock import Clock
 from leadglass.model.errors import AuditFailed, DiskFailed, LeadglassError, OutOfResources
@@ -316,7 +316,7 @@ class Committer:
         verdicts: dict[bytes, Verdict] = {}
         needed: dict[Uid, list[StoreJob]] = {}
         twins: list[tuple[bytes, bytes]] = []
-        apart = self._to_keep_apart(transaction, kept_apart(jobs), known, verdicts)
+        apart = Granary(transaction, self._harvest).to_keep(jobs, known, verdicts)
         for job in jobs:
             uid = job.record.sop_instance
             if job.permit.keeping is Keeping.APART:
@@ -342,24 +342,6 @@ class Committer:
             verdicts[object_id] = Placed.ALREADY_STORED if verdict is Placed.STORED else verdict
         return [verdicts[job.object_id] for job in jobs]
 
-    def _to_keep_apart(
-        self,
-        transaction: WriteTransaction,
-        jobs: Sequence[StoreJob],
-        known: Mapping[Uid, ExistingInstance],
-        verdicts: dict[bytes, Verdict],
-    ) -> list[StoreJob]:
-        """Of those that may only be kept apart, which are to be written; what became of the others."""
-        granary = Granary(transaction, self._harvest)
-        kept = []
-        for job in jobs:
-            verdict = granary.judge(job, known.get(job.record.sop_instance))
-            if verdict is None:
-                kept.append(job)
-            else:
-                verdicts[job.object_id] = verdict
-        return kept
-
     def _insert(
         self,
         transaction: WriteTransaction,
@@ -370,13 +352,7 @@ class Committer:
         locations = self._append(jobs, written)
         now = self._clock.now()
         entries = [(job.permit, job.entry(locations[job.object_id], now)) for job in jobs]
-        arrivals = []
-        for permit, entry in entries:
-            if permit.keeping is Keeping.APART:
-                transaction.quarantine(permit, entry, Conflict.LEARNED)
-                verdicts[entry.object_id] = Conflict.LEARNED
-            else:
-                arrivals.append((permit, entry))
+        arrivals = keep_apart(transaction, entries, verdicts)
         for (permit, entry), outcome in zip(arrivals, transaction.insert_many(arrivals), strict=True):
             if isinstance(outcome, Conflict):
                 transaction.quarantine(permit, entry, outcome)

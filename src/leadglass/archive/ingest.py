@@ -22,7 +22,7 @@ from leadglass.archive.streaming import End, LargeStream, Portion
 from leadglass.dataset.header import HeaderLimits, NeedMoreBytes, Part, scan_header
 from leadglass.dataset.record import instance_record
 from leadglass.dataset.tags import PATIENT_ID
-from leadglass.gate import Gate, foreign_certificate
+from leadglass.gate import Gate
 from leadglass.model.action import Action, Verb
 from leadglass.model.caller import Peer
 from leadglass.model.decision import Step
@@ -313,5 +313,5 @@ class Incoming:
             instance=record.sop_instance,
             patient_id=record.attributes.get(PATIENT_ID, ""),
             modality=record.modality,
-            certificate=foreign_certificate(caller),
+            certificate=caller.foreign_certificate,
         )

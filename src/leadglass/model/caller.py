@@ -49,6 +49,12 @@ class Peer:
     called_ae: str | None = None
     called_ae_known: bool = True
 
+    @property
+    def foreign_certificate(self) -> str:
+        """The SHA-256 of the certificate it shows, where that is none of ours; else empty."""
+        certificate = self.certificate
+        return "" if certificate is None or certificate.issued_here else certificate.sha256
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
