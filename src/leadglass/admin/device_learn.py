@@ -315,8 +315,8 @@ def _given_already(policy: Policy, learning: Learning) -> Iterator[str]:
 def _withheld(name: str, seen: Sightings) -> Iterator[str]:
     for verb in sorted(seen.verbs.keys() - set(PROPOSED_VERBS)):
         yield (
-            f"{verb} was wanted {seen.verbs[verb]} times and is never proposed: if it is really meant,"
-            f" leadglass zones allow {name} {verb}"
+            f"{verb} was wanted {seen.verbs[verb]} times and is never proposed; if it is really meant,"
+            f" once the device is accepted: leadglass zones allow {name} {verb}"
         )
     for reason, times in seen.refusals.most_common():
         yield f"refused {times} times: {reason}"

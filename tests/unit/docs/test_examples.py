@@ -26,8 +26,8 @@ def examples(page: str, language: str) -> list[str]:
 
 
 def test_the_policy_of_the_reference_is_sound_and_passes_its_tests() -> None:
-    policy, groups = examples("reference/policy.md", "toml")
-    for text in (policy, policy + groups):
+    policy, learning, groups = examples("reference/policy.md", "toml")
+    for text in (policy, policy + learning, policy + groups):
         checked = check_policy(text, path="policy.toml", now=NOW)
         assert checked.findings == ()
         assert checked.failed_tests == ()
