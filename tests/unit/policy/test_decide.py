@@ -116,6 +116,15 @@ def test_guard_is_named_and_the_rest_of_the_ladder_is_not_reached() -> None:
     )
 
 
+def test_flow_that_can_nothing_admits_nobody() -> None:
+    idle = policy(
+        EXAMPLE.replace('can = ["echo", "find", "get", "move"]', "can = []").partition("[tests]")[0]
+    )
+    admission = admit(idle, WS1, NOW)
+    assert failed_at(admission.decision) is Step.VERB
+    assert admission.verbs == frozenset()
+
+
 def test_zone_whose_review_is_overdue_is_closed() -> None:
     decision = decide(POLICY, US1, Action(Verb.STORE, facts=US), OVERDUE)
     assert failed_at(decision) is Step.ZONE
