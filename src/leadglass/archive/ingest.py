@@ -21,6 +21,7 @@ from leadglass.dataset.header import HeaderLimits, NeedMoreBytes, Part, scan_hea
 from leadglass.dataset.record import instance_record
 from leadglass.dataset.tags import PATIENT_ID
 from leadglass.gate import Gate
+from leadglass.index.patients import patient_key
 from leadglass.model.action import Action, Facts, Verb
 from leadglass.model.caller import Peer
 from leadglass.model.decision import Step
@@ -29,6 +30,7 @@ from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.instance import InstanceRecord
 from leadglass.model.names import Uid
 from leadglass.model.permit import Permit
+from leadglass.model.usage import Load
 from leadglass.storage.large import LargeObject
 from leadglass.storage.store import SegmentStore
 
@@ -155,6 +157,12 @@ class Incoming:
             As ``fragment``.
         """
         record, permit = self._understood or self._understand(Part.WHOLE)
+        if self._ingest.gate.counts_stores:
+            whose = hash(patient_key(record, permit.site))  # keyed anew at every start
+            load = Load(
+                0, self._size_bytes, frozenset({whose})
+            )  # the object itself was counted when asked for
+            self._ingest.gate.reserve(permit, load, association=self._announced.association)
         large = self._large
         if large is None:
             self._submit(record, permit, self._waiting, self._digest_waiting, done)

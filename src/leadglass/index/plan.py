@@ -89,7 +89,7 @@ class Plan:
     """SQL text with positional parameters, and where each result column goes.
 
     ``columns`` gives the position of each tag kept in a column of its own, ``texts`` the position of
-    the JSON text of each level.
+    the JSON text of each level, ``patient`` that of the number of the patient's row.
     """
 
     sql: str
@@ -97,6 +97,7 @@ class Plan:
     constants: Mapping[str, Any]
     columns: Mapping[Tag, int]
     texts: Mapping[Level, int]
+    patient: int
 
     def parameters(self, values: tuple[Values, ...], row_limit: int) -> tuple[str | int, ...]:
         """The parameters in the order the SQL text wants them."""
@@ -124,6 +125,8 @@ def compile_plan(shape: Shape, dialect: Dialect) -> Plan:
                 columns.append(_computed(tag, shape.scope))
         texts[Level(level)] = len(columns)
         columns.append(table.c.attributes)
+    number_of_patient = len(columns)
+    columns.append(patient.c.id)
     statement = (
         select(*(column.label(f"c{number}") for number, column in enumerate(columns)))
         .select_from(_joined(shape.level))
@@ -135,7 +138,8 @@ def compile_plan(shape: Shape, dialect: Dialect) -> Plan:
     )
     compiled = statement.compile(dialect=dialect)
     order = tuple(compiled.positiontup or ())
-    return Plan(str(compiled), order, MappingProxyType(dict(compiled.params)), positions, texts)
+    constants = MappingProxyType(dict(compiled.params))
+    return Plan(str(compiled), order, constants, positions, texts, number_of_patient)
 
 
 def _joined(level: Level) -> FromClause:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from leadglass.model.names import Uid
+from leadglass.model.usage import NO_USAGE, Usage
 
 ARCHIVE = "archive"
 SITE = "site"
@@ -55,12 +56,15 @@ SITE_VERBS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Facts about the object at hand; ``None`` is unknown and satisfies no condition."""
+    """Facts about the object at hand; ``None`` is unknown and satisfies no condition.
+
+    ``this_hour`` is what the caller used of its hour before, where the action is one more.
+    """
 
     modality: str | None = None
     sop_class: Uid | None = None
     labels: frozenset[str] = frozenset()
-    stores_this_hour: int = 0
+    this_hour: Usage = NO_USAGE
 
 
 NO_FACTS = Facts()

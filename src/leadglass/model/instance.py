@@ -40,7 +40,8 @@ class StoredInstance:
     """An instance that can be read back.
 
     ``object_id`` is the 16 random bytes the sealed record is bound to; ``size_bytes`` and
-    ``sha256`` are of the data set as received, without file meta.
+    ``sha256`` are of the data set as received, without file meta. ``patient`` is the index's number of whose
+    it is, where that was asked for.
     """
 
     sop_class: Uid
@@ -54,3 +55,4 @@ class StoredInstance:
     size_bytes: int
     sha256: bytes
     labels: frozenset[str] = frozenset()
+    patient: int = 0

@@ -60,7 +60,7 @@ def _facts(policy: Policy, question: Question) -> Facts:
     device = policy.devices.get(question.subject)
     if modality is None and device is not None and device.makes is not None:
         modality = min(device.makes.modalities, default=None)
-    return Facts(modality=modality, labels=question.labels, stores_this_hour=question.stores)
+    return Facts(modality=modality, labels=question.labels, this_hour=question.used)
 
 
 def _caller(policy: Policy, question: Question, moment: datetime) -> Caller:

@@ -14,7 +14,7 @@ from leadglass.policy.conditions.hours import Hours
 from leadglass.policy.conditions.label import Label
 from leadglass.policy.conditions.modality import Modality
 from leadglass.policy.conditions.need import NeedMfa
-from leadglass.policy.conditions.per_hour import PerHour
+from leadglass.policy.conditions.per_hour import HARVEST, PerHour
 from leadglass.policy.conditions.review_by import ReviewBy
 from leadglass.policy.conditions.weekdays import Weekdays
 from leadglass.policy.network import Address, Network, is_public
@@ -100,7 +100,8 @@ class Flow:
     """A rule for machines.
 
     ``parties`` are the far side: names of devices, and ``zone:`` and ``group:`` names.
-    ``term`` bounds the rule in time, ``only`` its objects, ``budget`` its rate.
+    ``term`` bounds the rule in time, ``only`` its objects, ``budget`` the rate of its stores, ``harvest``
+    that of its reading.
     """
 
     name: str
@@ -110,12 +111,13 @@ class Flow:
     only: tuple[Label | Modality, ...] = ()
     term: tuple[Bound, ...] = ()
     budget: PerHour | None = None
+    harvest: PerHour = HARVEST
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A rule for people: who (groups), from where (zones), what (verbs), needing what."""
+    """A rule for people: who (groups), from where (zones), what (verbs), needing what, how much an hour."""
 
     name: str
     groups: frozenset[str]
@@ -123,6 +125,7 @@ class Grant:
     can: frozenset[Verb]
     need: tuple[NeedMfa, ...] = ()
     term: tuple[Bound, ...] = ()
+    harvest: PerHour = HARVEST
     note: str = ""
 
 

@@ -9,13 +9,27 @@ from datetime import datetime
 from leadglass.model.action import ARCHIVE, Verb
 from leadglass.model.caller import Transport
 from leadglass.model.errors import LeadglassError
+from leadglass.model.usage import NO_USAGE, Usage
 from leadglass.policy.network import parse_address
 from leadglass.sitefile import quoted, suggest
 
 MAX_QUESTION_CHARACTERS = 1024
 
-_KEYS = ("ae", "at", "from", "ip", "label", "modality", "stores", "transport")
+_KEYS = (
+    "ae",
+    "at",
+    "bytes",
+    "from",
+    "ip",
+    "label",
+    "modality",
+    "objects",
+    "patients",
+    "stores",
+    "transport",
+)
 _MFA = "mfa"
+_MAX_DIGITS = 15
 _CODE = re.compile(r"[A-Z0-9_]{1,16}")
 
 
@@ -25,7 +39,10 @@ class QuestionInvalid(LeadglassError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Who, what, on what; the rest overrides the best case. ``from_zone`` is ``from=``."""
+    """Who, what, on what; the rest overrides the best case.
+
+    ``from_zone`` is ``from=``; ``used`` are ``objects=`` (or ``stores=``), ``bytes=`` and ``patients=``.
+    """
 
     subject: str
     verb: Verb
@@ -36,7 +53,7 @@ class Question:
     ip: str | None = None
     labels: frozenset[str] = frozenset()
     modality: str | None = None
-    stores: int = 0
+    used: Usage = NO_USAGE
     transport: Transport | None = None
     mfa: bool = False
 
@@ -71,7 +88,7 @@ def parse_question(text: str) -> Question:
         ip=_ip(given["ip"]) if "ip" in given else None,
         labels=labels,
         modality=_modality(given["modality"]) if "modality" in given else None,
-        stores=_count(given.get("stores", "0")),
+        used=_used(given),
         transport=_transport(given["transport"]) if "transport" in given else None,
         mfa=_MFA in rest,
     )
@@ -118,9 +135,18 @@ def _modality(text: str) -> str:
     return text
 
 
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise QuestionInvalid(f"stores={quoted(text)} is no number")
+def _used(given: dict[str, str]) -> Usage:
+    """What was used of the hour; stores are objects."""
+    if "stores" in given and "objects" in given:
+        raise QuestionInvalid('"stores" and "objects" are the same; write one of them')
+    objects = "stores" if "stores" in given else "objects"
+    return Usage(_count(given, objects), _count(given, "bytes"), _count(given, "patients"))
+
+
+def _count(given: dict[str, str], key: str) -> int:
+    text = given.get(key, "0")
+    if not text.isascii() or not text.isdigit() or len(text) > _MAX_DIGITS:
+        raise QuestionInvalid(f"{key}={quoted(text)} is no number")
     return int(text)
 
 

@@ -14,9 +14,9 @@ from leadglass.policy.model import Flow, Grant
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``only`` bounds the objects, ``conditions`` the circumstances, ``budget`` the rate.
+    """``only`` bounds the objects, ``conditions`` the circumstances, ``budget`` and ``harvest`` the rate.
 
-    ``name`` is as audit lines give it; ``reach`` is ``only`` as a search filters by it, ``reach_rung``
+    The one is of stores, the other of reading. ``name`` is as audit lines give it; ``reach`` is ``only`` as a search filters by it, ``reach_rung``
     the same in words.
     """
 
@@ -24,6 +24,7 @@ class Rule:
     only: tuple[Condition, ...]
     conditions: tuple[Condition, ...]
     budget: tuple[Condition, ...]
+    harvest: tuple[Condition, ...]
     reach: ScopeFilter
     reach_rung: Rung
 
@@ -42,6 +43,7 @@ def rule_of_flow(flow: Flow) -> Rule:
         only=flow.only,
         conditions=flow.term,
         budget=(flow.budget,) if flow.budget else (),
+        harvest=(flow.harvest,),
         reach=ScopeFilter(labels, modalities),
         reach_rung=passed(Step.SCOPE, f"only {words}" if words else "everything"),
     )
@@ -50,4 +52,5 @@ def rule_of_flow(flow: Flow) -> Rule:
 def rule_of_grant(grant: Grant) -> Rule:
     """The rule of a grant; grants reach everything."""
     everything = passed(Step.SCOPE, "everything")
-    return Rule(f"grant {grant.name}", (), grant.need + grant.term, (), ScopeFilter(), everything)
+    name, conditions = f"grant {grant.name}", grant.need + grant.term
+    return Rule(name, (), conditions, (), (grant.harvest,), ScopeFilter(), everything)

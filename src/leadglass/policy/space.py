@@ -18,6 +18,7 @@ from leadglass.model.caller import Transport
 from leadglass.policy.climb import SEARCHES
 from leadglass.policy.conditions.expires import Expires
 from leadglass.policy.conditions.label import Label
+from leadglass.policy.conditions.per_hour import HARVEST, OBJECTS, PerHour, weighed
 from leadglass.policy.conditions.review_by import ReviewBy
 from leadglass.policy.explain import address_beside, address_in
 from leadglass.policy.modalities import MODALITIES
@@ -25,7 +26,7 @@ from leadglass.policy.model import ANY, INTERNET, OUTGOING_VERBS, Bound, Device,
 from leadglass.policy.moments import moments_of
 from leadglass.policy.policy import Policy
 
-MFA = "mfa"
+MFA, STORES = "mfa", "stores"
 MOMENT = "%Y-%m-%dT%H:%MZ"
 Circumstances = tuple[tuple[str, str], ...]
 """Words of a question, in order: key and value, the value empty where the best case is asked."""
@@ -91,32 +92,30 @@ class Space:
         ways: dict[str, Sequence[str]] = {"transport": _MACHINE_TRANSPORTS}
         titles = sorted({title for device in found for title in device.ae})
         places = self._elsewhere(found)
-        budgets = sorted({flow.budget.stores for flow in flows if flow.budget is not None})
         if len(titles) > 1:
             ways["ae"] = titles
         if places:
             ways["ip"] = places
-        if budgets and verb is Verb.STORE:
-            ways["stores"] = ("0", *map(str, budgets))
-        return ways
+        return {**ways, **_hours(_budgets(flows, verb), verb)}
 
     def _outgoing(self, name: str) -> Iterator[Cell]:
         flows = [flow for policy in self.policies for flow in policy.lookup.flows_to.get(name, ())]
         found = [policy.devices[name] for policy in self.policies if name in policy.devices]
         for verb in sorted(OUTGOING_VERBS):
-            yield from _cells(ARCHIVE, verb, name, {"at": self._times(flows, found)}, _objects(flows, []))
+            ways = _hours(_budgets(flows, verb), verb) if self.every_way else {}
+            ways = {**ways, "at": self._times(flows, found)}
+            yield from _cells(ARCHIVE, verb, name, ways, _objects(flows, []))
 
     def _people(self, group: str) -> Iterator[Cell]:
         zones = sorted({name for policy in self.policies for name in policy.zones})
-        bounds = [
-            bound
-            for policy in self.policies
-            for grant in policy.grants.values()
-            if group in grant.groups
-            for bound in grant.term
+        grants = [
+            grant for policy in self.policies for grant in policy.grants.values() if group in grant.groups
         ]
-        ways = {"from": tuple(zones), "at": self._moments(bounds), MFA: (MFA, "")}
+        bounds = [bound for grant in grants for bound in grant.term]
         for verb in sorted(PERSON_VERBS):
+            budgets = [grant.harvest for grant in grants if verb in grant.can]
+            hours = _hours(budgets, verb) if self.every_way else {}
+            ways = {"from": tuple(zones), **hours, "at": self._moments(bounds), MFA: (MFA, "")}
             yield from _cells(group, verb, ANY, ways, {})
 
     def _stranger(self) -> Iterator[Cell]:
@@ -187,6 +186,30 @@ def _cells(
     told = {**objects, **ways} if verb in _OF_OBJECTS else ways
     for values in product(*told.values()):
         yield Cell(subject, verb, target, tuple(zip(told, values, strict=True)))
+
+
+def _budgets(flows: Sequence[Flow], verb: Verb) -> list[PerHour]:
+    """What holds for a verb."""
+    giving = [flow for flow in flows if verb in flow.can]
+    if verb in SEARCHES:
+        return [flow.harvest for flow in giving]
+    return [flow.budget for flow in giving if flow.budget is not None]
+
+
+def _hours(budgets: Sequence[PerHour], verb: Verb) -> dict[str, Sequence[str]]:
+    """How much of the hour is used that the budgets tell apart: nothing, and all that each permits.
+
+    What is built in no policy mentions; alone it tells nothing apart.
+    """
+    told: dict[str, Sequence[str]] = {}
+    for what in weighed(verb):
+        limits = {limit for budget in budgets if (limit := budget.limit(what)) is not None}
+        if verb in SEARCHES and limits <= {HARVEST.limit(what)}:
+            continue
+        if limits:
+            key = STORES if verb is Verb.STORE and what == OBJECTS else what
+            told[key] = ("0", *map(str, sorted(limits)))
+    return told
 
 
 def _objects(flows: Sequence[Flow], devices: Sequence[Device]) -> Mapping[str, Sequence[str]]:

@@ -23,6 +23,7 @@ from leadglass.policy.model import (
     PolicyTest,
     StatedInvariant,
 )
+from leadglass.policy.reading.budgets import read_flow_budgets, read_grant_harvest
 from leadglass.policy.reading.times import read_term
 from leadglass.policy.reading.words import (
     dotted,
@@ -34,8 +35,6 @@ from leadglass.policy.reading.words import (
 )
 from leadglass.sitefile import quoted, suggest
 from leadglass.sitefile.table import Table
-
-MAX_PER_HOUR = 10_000_000
 
 _CLAIM = re.compile(r"(role|oidc):[!-)+-~]{1,128}")  # printable, without space and without *
 _DEVICE = "device:"
@@ -51,6 +50,7 @@ class Names:
     people: Collection[str]
     device_groups: Collection[str]
     time_zone: ZoneInfo
+    harvest: PerHour
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,7 @@ def read_flow(name: str, table: Table, names: Names) -> Flow:
     sources = read_references(table, "from", known)
     targets = read_references(table, "to", known)
     direction, parties = _direction(table, sources, targets)
+    budget, harvest = read_flow_budgets(table, names.harvest)
     flow = Flow(
         name=name,
         direction=direction,
@@ -100,7 +101,8 @@ def read_flow(name: str, table: Table, names: Names) -> Flow:
         can=read_verbs(table, MACHINE_VERBS),
         only=_only(table),
         term=read_term(table, names.time_zone),
-        budget=_budget(table),
+        budget=budget,
+        harvest=harvest,
         note=table.text("note") or "",
     )
     table.refuse_others()
@@ -147,11 +149,6 @@ def _only(table: Table) -> tuple[Label | Modality, ...]:
     return read
 
 
-def _budget(table: Table) -> PerHour | None:
-    per_hour = table.whole("per_hour", 1, MAX_PER_HOUR)
-    return None if per_hour is None else PerHour(f"{dotted(table)}.per_hour", per_hour)
-
-
 def read_grant(name: str, table: Table, names: Names) -> Grant:
     """One grant; what is wrong in it is noted and left out."""
     table.require("who", "name groups; an empty list is nobody")
@@ -172,6 +169,7 @@ def read_grant(name: str, table: Table, names: Names) -> Grant:
         can=read_verbs(table, PERSON_VERBS),
         need=need,
         term=read_term(table, names.time_zone),
+        harvest=read_grant_harvest(table, names.harvest),
         note=table.text("note") or "",
     )
     table.refuse_others()
