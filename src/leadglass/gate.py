@@ -223,8 +223,8 @@ class Gate:
     def reserve(self, permit: Permit, load: Load, *, association: str = "") -> None:
         """Take a transfer out of its caller's hour: the whole of it, or nothing.
 
-        One that transfers nothing is refused all the same where no further patient fits: else whoever
-        has none left could try numbers, and learn which are somebody's.
+        Where more was asked for than fits, one that transfers nothing is refused too: else whoever has no
+        patient left could try numbers, and learn which are somebody's.
 
         Raises:
             NotPermitted: it does not fit.
@@ -232,7 +232,7 @@ class Gate:
         account = self._account(permit.caller, permit.action)
         if account is None:
             return
-        patients = len(account.unseen(load.patients)) if load.patients else 1
+        patients = len(account.unseen(load.patients)) if load.patients else int(account.is_over)
         decision = self._afford(permit, account, Usage(load.objects, load.size_bytes, patients))
         if not decision.allowed:
             raise self._refuse(permit.caller, permit.action, decision, association)
@@ -292,20 +292,34 @@ class Gate:
 
     def _decide(self, caller: Caller, action: Action, association: str) -> Decision:
         account = self._account(caller, action)
-        weighed = action
-        if account is not None:
-            used = account.used(self._clock.monotonic_s())
-            if action.verb not in PATIENTS_TOLD_BY:  # whose it is will be known later, and weighed then
-                used = replace(used, patients=0)
-            weighed = replace(action, facts=replace(action.facts, this_hour=used))
-        decision = decide(self._policy, caller, weighed, self._clock.now())
+        if account is None:
+            decision = decide(self._policy, caller, action, self._clock.now())
+        else:
+            decision = self._begin(caller, action, account)
         if not decision.allowed:
-            raise self._refuse(caller, weighed, decision, association)
-        if account is not None and action.verb in PATIENTS_TOLD_BY:
-            account.granted = (decision.scope, weighed.facts.this_hour.patients + 1)
-        elif account is not None and action.verb is Verb.STORE and isinstance(caller, Peer):
+            raise self._refuse(caller, action, decision, association)
+        if account is not None and action.verb is Verb.STORE and isinstance(caller, Peer):
             account.add(self._clock.monotonic_s(), 1, 0)
         return decision
+
+    def _begin(self, caller: Caller, action: Action, account: Account) -> Decision:
+        """The policy's answer before it is known whose objects they are.
+
+        A search with no room for a further patient may show those again that it has shown, until more
+        were asked for.
+        """
+        used = account.used(self._clock.monotonic_s())
+        if action.verb in PATIENTS_TOLD_BY:
+            decision = self._ask(caller, action, used)
+            account.granted = (decision.scope, used.patients + 1)
+            if decision.allowed or account.is_over:
+                account.is_over = not decision.allowed
+                return decision
+        return self._ask(caller, action, replace(used, patients=0))
+
+    def _ask(self, caller: Caller, action: Action, hour: Usage) -> Decision:
+        weighed = replace(action, facts=replace(action.facts, this_hour=hour))
+        return decide(self._policy, caller, weighed, self._clock.now())
 
     def _account(self, caller: Caller, action: Action) -> Account | None:
         """Where it is counted: all reading, and stores where the policy bounds them."""
@@ -324,8 +338,7 @@ class Gate:
     def _afford(self, permit: Permit, account: Account, wanted: Usage) -> Decision:
         """The policy's answer to something permitted that goes on, and uses so much of the hour."""
         hour = before_one_more(account.used(self._clock.monotonic_s()), wanted)
-        action = replace(permit.action, facts=replace(permit.action.facts, this_hour=hour))
-        decision = decide(self._policy, permit.caller, action, self._clock.now())
+        decision = self._ask(permit.caller, permit.action, hour)
         if decision.allowed and decision.scope not in (permit.scope, EVERYTHING):
             return over_budget(decision, "the rules with room left reach less than this", "ask for less")
         return decision
@@ -335,7 +348,7 @@ class Gate:
         self._record_denial(kind_of(action), caller, decision, action, association)
         over = decision.failed is not None and decision.failed.step is Step.BUDGET
         account = self._account(caller, action) if over else None
-        if account is not None and account.is_alert_due(self._clock.monotonic_s()):
+        if account is not None and account.exceed(self._clock.monotonic_s()):
             alert = event_of("budget.exceeded", Outcome.ALERT, caller, decision, action, association)
             log.warning(
                 "budget exceeded", who=alert.who, verb=alert.verb, rule=alert.rule, reason=alert.reason

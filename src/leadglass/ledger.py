@@ -42,6 +42,7 @@ class _Minute:
 class Account:
     """One caller's traffic of one kind. Objects and bytes are forgotten by the minute, as are patients.
 
+    ``is_over``: more was asked for than fits, and there was no room since.
     ``granted`` is up to how many patients the policy's last answer let be shown, and of which objects: so
     that a search for one is decided once.
     """
@@ -52,6 +53,7 @@ class Account:
     seen: dict[Hashable, float] = field(default_factory=dict)
     swept_s: float = -math.inf
     alerted_s: float = -math.inf
+    is_over: bool = False
     granted: tuple[Scope, int] = (NOTHING, 0)
 
     def used(self, now_s: float) -> Usage:
@@ -89,8 +91,9 @@ class Account:
         unseen = (number for number, patient in enumerate(patients) if patient not in self.seen)
         return next(unseen, len(patients))
 
-    def is_alert_due(self, now_s: float) -> bool:
-        """Whether the hour has had no alert yet; from now on it has."""
+    def exceed(self, now_s: float) -> bool:
+        """More was asked for than fits. Whether that is worth an alert: the first within an hour is."""
+        self.is_over = True
         if now_s - self.alerted_s < HOUR_S:
             return False
         self.alerted_s = now_s

@@ -159,9 +159,7 @@ class Incoming:
         record, permit = self._understood or self._understand(Part.WHOLE)
         if self._ingest.gate.counts_stores:
             whose = hash(patient_key(record, permit.site))  # keyed anew at every start
-            load = Load(
-                0, self._size_bytes, frozenset({whose})
-            )  # the object itself was counted when asked for
+            load = Load(0, self._size_bytes, frozenset({whose}))  # as an object it was counted already
             self._ingest.gate.reserve(permit, load, association=self._announced.association)
         large = self._large
         if large is None:

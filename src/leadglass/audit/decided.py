@@ -1,4 +1,4 @@
-"""From the policy's decisions to lines of the trail; and decisions cut short by something beside the policy."""
+"""From the policy's decisions to lines of the trail; and decisions ended by something beside the policy."""
 
 from __future__ import annotations
 

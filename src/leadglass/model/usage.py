@@ -20,7 +20,7 @@ NO_USAGE = Usage()
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one transfer will use. ``patients`` are row numbers or hashes: they say nothing but who differs."""
+    """What one transfer will use. ``patients`` are row numbers or hashes, which say nothing of them."""
 
     objects: int
     size_bytes: int

@@ -16,8 +16,8 @@ from leadglass.policy.model import Flow, Grant
 class Rule:
     """``only`` bounds the objects, ``conditions`` the circumstances, ``budget`` and ``harvest`` the rate.
 
-    The one is of stores, the other of reading. ``name`` is as audit lines give it; ``reach`` is ``only`` as a search filters by it, ``reach_rung``
-    the same in words.
+    The one is of stores, the other of reading. ``name`` is as audit lines give it; ``reach`` is ``only`` as
+    a search filters by it, ``reach_rung`` the same in words.
     """
 
     name: str

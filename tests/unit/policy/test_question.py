@@ -6,6 +6,7 @@ import pytest
 
 from leadglass.model.action import Verb
 from leadglass.model.caller import Transport
+from leadglass.model.usage import Usage
 from leadglass.policy import Question, QuestionInvalid, parse_question
 
 
@@ -24,7 +25,7 @@ def test_every_word_of_a_question_is_read() -> None:
         ip="10.20.9.5",
         labels=frozenset({"night", "teaching"}),
         modality="US",
-        stores=5,
+        used=Usage(objects=5),
         transport=Transport.PLAIN,
         mfa=True,
     )

@@ -69,8 +69,9 @@ def _amount(what: str, limit: int) -> str:
     return next(f"{limit // size} {unit}" for unit, size in _UNITS if limit % size == 0)
 
 
-HARVEST: Final = PerHour("per_hour", objects=200_000, size_bytes=200 * 10**9, patients=2_000)
-"""What holds for reading where the policy says nothing: ten times what a busy workstation does in an hour.
+HARVEST: Final = PerHour("per_hour", objects=250_000, size_bytes=250 * 10**9, patients=2_500)
+"""What holds for reading where the policy says nothing: ten times what a busy workstation does in an hour,
+and a quarter more.
 
 Usual is up to 200 patients (the day's list of a department, and the priors of those read), 20,000 objects
 (ten CT or MR studies with a prior each, at a thousand slices), and 20 GB (the same, or tomosynthesis).
