@@ -18,7 +18,7 @@ import structlog
 from leadglass.audit.coalesce import DenialCoalescer
 from leadglass.audit.decided import event_of, kind_of, over_budget, stopped_at, summary
 from leadglass.ledger import Account, Ledger, Traffic, before_one_more
-from leadglass.model.action import Action, Verb
+from leadglass.model.action import NO_FACTS, Action, Facts, Verb
 from leadglass.model.caller import Archive, Caller, Peer, Person, Transport
 from leadglass.model.clock import Clock
 from leadglass.model.decision import Decision, Rung, Step
@@ -151,7 +151,7 @@ class Gate:
             told = self._record_denial("association.refused", peer, decision, association=association)
             raise TooManyAssociations(summary(decision), folded=not told)
         event = event_of("association.admitted", Outcome.ALLOWED, peer, decision, association=association)
-        self._recorder.record([replace(event, ladder=())])
+        self._recorder.record([event])
         return Admission(decision.who, decision.zone or "", decision.site, answer.verbs)
 
     def record_not_offered(self, peer: Peer, verbs: Iterable[Verb], association: str) -> None:
@@ -179,7 +179,7 @@ class Gate:
         """
         decision = self._decide(caller, action, association)
         event = event_of(kind_of(action), Outcome.ALLOWED, caller, decision, action, association)
-        self._recorder.record([replace(event, ladder=())])
+        self._recorder.record([event])
         return _permit(caller, action, decision)
 
     def permit_part(self, caller: Caller, action: Action, *, association: str = "") -> Permit:
@@ -203,7 +203,7 @@ class Gate:
 
         One shown already in this hour costs nothing. Once they do not fit, that refusal is recorded.
         """
-        account = self._account(permit.caller, permit.action)
+        account = self._account(permit.caller, permit.action, permit.who)
         if account is None:
             return Revealed(len(patients))
         now_s = self._clock.monotonic_s()
@@ -229,7 +229,7 @@ class Gate:
         Raises:
             NotPermitted: it does not fit.
         """
-        account = self._account(permit.caller, permit.action)
+        account = self._account(permit.caller, permit.action, permit.who)
         if account is None:
             return
         patients = len(account.unseen(load.patients)) if load.patients else int(account.is_over)
@@ -242,7 +242,7 @@ class Gate:
 
     def give_back(self, permit: Permit, load: Load) -> None:
         """What was reserved and not transferred, but for the patients: it may be known whose it is."""
-        account = self._account(permit.caller, permit.action)
+        account = self._account(permit.caller, permit.action, permit.who)
         if account is not None:
             account.give_back(load.objects, load.size_bytes)
 
@@ -318,16 +318,22 @@ class Gate:
         return self._ask(caller, action, replace(used, patients=0))
 
     def _ask(self, caller: Caller, action: Action, hour: Usage) -> Decision:
-        weighed = replace(action, facts=replace(action.facts, this_hour=hour))
+        told = action.facts
+        facts = Facts(this_hour=hour) if told is NO_FACTS else replace(told, this_hour=hour)
+        weighed = Action(action.verb, action.target, facts)
         return decide(self._policy, caller, weighed, self._clock.now())
 
-    def _account(self, caller: Caller, action: Action) -> Account | None:
-        """Where it is counted: all reading, and stores where the policy bounds them."""
+    def _account(self, caller: Caller, action: Action, device: str = "") -> Account | None:
+        """Where it is counted: all reading, and stores where the policy bounds them.
+
+        ``device`` where that is proven already.
+        """
         match caller, action.verb:
             case Peer(), verb if verb in SEARCHES or (verb is Verb.STORE and self._counts_stores):
-                device = self.device_of(caller)
+                proven = None if device else self.device_of(caller)
+                name = proven.name if proven is not None else device
                 traffic = Traffic.STORES if verb is Verb.STORE else Traffic.READING
-                return self._ledger.account(traffic, device.name) if device is not None else None
+                return self._ledger.account(traffic, name) if name else None
             case Person(), verb if verb in SEARCHES:
                 return self._ledger.account(Traffic.READING_OF_PEOPLE, caller.name)
             case Archive(), Verb.STORE if self._counts_stores and action.target in self._policy.devices:
@@ -347,7 +353,7 @@ class Gate:
         """Record a refusal; of a budget, alert whoever reads the trail, once in the caller's hour."""
         self._record_denial(kind_of(action), caller, decision, action, association)
         over = decision.failed is not None and decision.failed.step is Step.BUDGET
-        account = self._account(caller, action) if over else None
+        account = self._account(caller, action, decision.device or "") if over else None
         if account is not None and account.exceed(self._clock.monotonic_s()):
             alert = event_of("budget.exceeded", Outcome.ALERT, caller, decision, action, association)
             log.warning(

@@ -18,7 +18,7 @@ from leadglass.model.usage import Usage
 
 HOUR_S: Final = 3600.0
 BUCKET_S: Final = 60.0
-MAX_PATIENTS: Final = 100_000
+MAX_PATIENTS: Final = 1_000_000
 """As many as an account tells apart; no budget permits more."""
 
 
@@ -51,7 +51,7 @@ class Account:
     objects: int = 0
     size_bytes: int = 0
     seen: dict[Hashable, float] = field(default_factory=dict)
-    swept_s: float = -math.inf
+    sweep_s: float = 0.0  # when the first of them may be forgotten
     alerted_s: float = -math.inf
     is_over: bool = False
     granted: tuple[Scope, int] = (NOTHING, 0)
@@ -110,9 +110,9 @@ class Account:
             oldest = self.minutes.popleft()
             self.objects -= oldest.objects
             self.size_bytes -= oldest.size_bytes
-        if now_s - self.swept_s >= BUCKET_S:
-            self.swept_s = now_s
+        if now_s >= self.sweep_s:
             self.seen = {patient: at_s for patient, at_s in self.seen.items() if at_s > now_s - HOUR_S}
+            self.sweep_s = max(min(self.seen.values(), default=now_s) + HOUR_S, now_s + BUCKET_S)
 
 
 class Ledger:

@@ -50,30 +50,33 @@ def event_of(
     action: Action | None = None,
     association: str = "",
 ) -> AuditEvent:
-    """The line of a decision."""
-    event = AuditEvent(
+    """The line of a decision; how far the caller came is told of refusals."""
+    address, transport, calling_ae, called_ae = _whence(caller)
+    return AuditEvent(
         kind=kind,
         outcome=outcome,
         who=decision.who,
         zone=decision.zone or "",
+        address=address,
+        transport=transport,
+        calling_ae=calling_ae,
+        called_ae=called_ae,
         verb=action.verb if action else "",
         target=action.target if action else "",
         rule=decision.rule or "",
         reason="" if decision.allowed else summary(decision),
         fix=decision.fix,
-        ladder=decision.ladder,
+        ladder=() if outcome is Outcome.ALLOWED else decision.ladder,
         association=association,
     )
+
+
+def _whence(caller: Caller) -> tuple[str, str, str, str]:
+    """Its address and transport, and the AE titles of a device."""
     match caller:
         case Peer():
-            return replace(
-                event,
-                address=caller.address,
-                transport=caller.transport,
-                calling_ae=caller.calling_ae or "",
-                called_ae=caller.called_ae or "",
-            )
+            return caller.address, caller.transport, caller.calling_ae or "", caller.called_ae or ""
         case Person():
-            return replace(event, address=caller.address, transport=caller.transport)
+            return caller.address, caller.transport, "", ""
         case Archive() | LocalAdministrator():
-            return event
+            return "", "", "", ""

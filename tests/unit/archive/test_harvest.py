@@ -160,8 +160,11 @@ def test_a_scanner_is_bounded_by_bytes_and_patients_where_its_flow_says_so(tmp_p
     with archive_rig(tmp_path, policy_text=text) as rig:
         rig.start()
         rig.stored([*images_of(1), *images_of(2), *images_of(1)])
+        third, incoming = images_of(3, 1)[0], rig.incoming(images_of(3, 1)[0])
+        incoming.fragment(third.dataset)
         with pytest.raises(NotPermitted, match="over 2 patients"):
-            rig.submit(images_of(3, 1)[0])
+            incoming.finish(lambda _result: None)
+        incoming.abort()
         patient = SyntheticPatient("Harvest^1", "H001", "19700101", "O")
         large = next(synthetic_study(9, Modality.CT, patient, instances=1, rows=1000, columns=512))
         incoming = rig.incoming(large, CT1)

@@ -69,7 +69,7 @@ def test_a_grant_has_a_budget_of_its_own() -> None:
     ("text", "said"),
     [
         (reading("{ objects = 0 }"), '"objects" must be from 1 to 10000000'),
-        (reading("{ patients = 100_001 }"), '"patients" must be from 1 to 100000'),
+        (reading("{ patients = 1_000_001 }"), '"patients" must be from 1 to 1000000'),
         (reading('{ bytes = "20" }'), '"20" is no amount of bytes; write it like "20 GB", in MB, GB or TB'),
         (reading('{ bytes = "0 GB" }'), '"0 GB" is no amount of bytes'),
         (reading("{ bytes = 20 }"), '"bytes" must be a string, not a number'),
@@ -81,6 +81,13 @@ def test_a_grant_has_a_budget_of_its_own() -> None:
 )
 def test_what_is_wrong_is_said(text: str, said: str) -> None:
     assert any(said in finding for finding in findings(text)), findings(text)
+
+
+def test_a_number_alone_where_nothing_is_stored_is_warned_of() -> None:
+    [said] = findings(reading("600"))
+    assert "warning: a number alone counts stores, and flow read gives none" in said
+    assert "write per_hour = { objects = 600 }" in said
+    assert findings(reading("{ objects = 600 }")) == []
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from leadglass.policy.condition import Asked, Case, ConditionResult
 OBJECTS, BYTES, PATIENTS = "objects", "bytes", "patients"
 
 _UNITS: Final = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("bytes", 1))
+_FIELDS: Final = {OBJECTS: "objects", BYTES: "size_bytes", PATIENTS: "patients"}  # here and of Usage
 _OF_TRANSFERS: Final = (OBJECTS, BYTES, PATIENTS)
 _WEIGHED: Final = {
     Verb.STORE: _OF_TRANSFERS,
@@ -43,24 +44,25 @@ class PerHour:
 
     def limit(self, what: str) -> int | None:
         """How much of ``objects``, ``bytes`` or ``patients``."""
-        return {OBJECTS: self.objects, BYTES: self.size_bytes, PATIENTS: self.patients}[what]
+        limit: int | None = getattr(self, _FIELDS[what])
+        return limit
 
     def check(self, asked: Asked) -> ConditionResult:
         """Whether one more fits."""
         hour = asked.facts.this_hour
-        used = {OBJECTS: hour.objects, BYTES: hour.size_bytes, PATIENTS: hour.patients}
-        bounded = [(what, limit) for what in weighed(asked.verb) if (limit := self.limit(what)) is not None]
-        for what, limit in bounded:
-            if used[what] >= limit:
+        told = []
+        for what in weighed(asked.verb):
+            limit, used = self.limit(what), getattr(hour, _FIELDS[what])
+            if limit is None:
+                continue
+            if used >= limit:
                 return ConditionResult(
                     ok=False,
                     detail=f"over {_amount(what, limit)} this hour",
                     fix=f"wait until the hour has passed, or raise {what} in {self.where}",
                 )
-        if not bounded:
-            return ConditionResult(ok=True, detail="not counted")
-        told = ", ".join(f"{used[what]} of {_amount(what, limit)}" for what, limit in bounded)
-        return ConditionResult(ok=True, detail=f"{told} this hour")
+            told.append(f"{used} of {_amount(what, limit)}")
+        return ConditionResult(ok=True, detail=f"{', '.join(told)} this hour" if told else "not counted")
 
 
 def _amount(what: str, limit: int) -> str:

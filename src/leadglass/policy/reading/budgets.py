@@ -12,7 +12,7 @@ from leadglass.sitefile import quoted
 from leadglass.sitefile.table import Table
 
 MAX_OBJECTS: Final = 10_000_000
-MAX_PATIENTS: Final = 100_000  # their numbers are held in memory; more in an hour is no budget
+MAX_PATIENTS: Final = 1_000_000  # their numbers are held in memory, a hundred bytes each
 
 _KEY: Final = "per_hour"
 _SIZE: Final = re.compile(r"([1-9][0-9]{0,5}) ?(MB|GB|TB)")
