@@ -20,13 +20,13 @@ from typer.main import get_command
 from leadglass.audit.kinds import KINDS
 from leadglass.cli.main import app
 from leadglass.model.event import AuditEvent, Outcome
+from leadglass.model.storage_classes import RETIRED
 from leadglass.policy import conditions
 from leadglass.policy.condition import Case
 from leadglass.protocol.limits import Limits as ProtocolLimits
 from leadglass.protocol.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from leadglass.protocol.services import SERVICES
 from leadglass.protocol.status import Status, category
-from leadglass.protocol.storage_classes import RETIRED
 from leadglass.protocol.table import EFFECTS, STATE_MEANINGS, TABLE, Action, MachineEvent, State, Way
 from leadglass.protocol.transfer_syntaxes import TRANSFER_SYNTAXES
 from leadglass.sitefile.settings import Limits

@@ -26,7 +26,7 @@ from leadglass.model.errors import NotAdmitted, NotPermitted, TooManyAssociation
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.names import AETitle
 from leadglass.model.permit import EVERYTHING, Permit, issue_permit
-from leadglass.model.usage import Load, Usage
+from leadglass.model.usage import NO_USAGE, Load, Usage
 from leadglass.policy.climb import SEARCHES
 from leadglass.policy.decide import admit, decide
 from leadglass.policy.identify import identify, place
@@ -345,9 +345,11 @@ class Gate:
         """The policy's answer to something permitted that goes on, and uses so much of the hour."""
         hour = before_one_more(account.used(self._clock.monotonic_s()), wanted)
         decision = self._ask(permit.caller, permit.action, hour)
-        if decision.allowed and decision.scope not in (permit.scope, EVERYTHING):
-            return over_budget(decision, "the rules with room left reach less than this", "ask for less")
-        return decision
+        if not decision.allowed or decision.scope in (permit.scope, EVERYTHING):
+            return decision
+        if decision.scope == self._ask(permit.caller, permit.action, NO_USAGE).scope:
+            return decision  # not for want of room: the days have moved on, or the policy is another
+        return over_budget(decision, "the rules with room left reach less than this", "ask for less")
 
     def _refuse(self, caller: Caller, action: Action, decision: Decision, association: str) -> NotPermitted:
         """Record a refusal; of a budget, alert whoever reads the trail, once in the caller's hour."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -572,6 +573,115 @@ def test_counts_and_sets_do_not_betray_what_the_scope_hides(two_studies: Index) 
     assert list(study.values()) == ["MR", MR, "1", "1"]
     assert not found_studies(two_studies, (tags.MODALITIES_IN_STUDY, SingleValue("CT")), using=using)
     assert not found_studies(two_studies, (tags.SOP_CLASSES_IN_STUDY, SingleValue(CT)), using=using)
+
+
+@pytest.fixture
+def of_two_senders(index: Index) -> Index:
+    """Study 1, of 2024: two CT of ct1, in the same series one MR of ws1. Study 2, undated: a CT of us1."""
+    undated = record(2, attributes={tags.STUDY_DATE: ""})
+    sent = [
+        ("ct1", record(1, 1, 1)),
+        ("ct1", record(1, 1, 2)),
+        ("ws1", record(1, 1, 3, sop_class=MR)),
+        ("us1", undated),
+    ]
+    with index.transaction() as transaction:
+        transaction.insert_many(
+            [(STORE, replace(new_instance(each), received_from=sender)) for sender, each in sent]
+        )
+    return index
+
+
+def by_filter(**filters: object) -> Scope:
+    return Scope((ScopeFilter(**filters),))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("scope", "sizes"),
+    [
+        (by_filter(senders=frozenset({"ws1"})), (1, 1, 1, 1)),
+        (by_filter(senders=frozenset({"ct1", "us1"})), (1, 2, 2, 3)),
+        (by_filter(senders=frozenset({"nobody"})), (0, 0, 0, 0)),
+        (by_filter(sop_classes=frozenset({MR})), (1, 1, 1, 1)),
+        (by_filter(sop_classes=frozenset({CT}), senders=frozenset({"ws1"})), (0, 0, 0, 0)),
+        (by_filter(studies=frozenset({study_uid(2)})), (1, 1, 1, 1)),
+        (by_filter(studied_from=date(2024, 1, 15)), (1, 1, 1, 3)),
+        (by_filter(studied_from=date(2024, 1, 16)), (0, 0, 0, 0)),
+        (by_filter(studied_to=date(2024, 1, 15)), (1, 1, 1, 3)),
+        (by_filter(studied_to=date(2024, 1, 14)), (0, 0, 0, 0)),
+        (by_filter(shows=frozenset({"StudyDate"})), (1, 2, 2, 4)),
+    ],
+)
+def test_scope_by_sender_class_study_and_date_reaches_no_further(
+    of_two_senders: Index, scope: Scope, sizes: tuple[int, ...]
+) -> None:
+    found = tuple(len(find(of_two_senders, level, using=permit(Verb.FIND, scope))) for level in Level)
+    assert found == sizes
+    keys = of_studies(study_uid(1), study_uid(2))
+    assert len(located(of_two_senders, keys, permit(Verb.GET, scope))) == sizes[-1]
+
+
+@pytest.mark.parametrize("unreadable", ["2024.1.1", "20240115\\20240116", "9ABCDEFG", "2024011", "٢٠٢٤٠١١٥"])
+def test_date_that_cannot_be_read_is_on_neither_side_of_any_day(index: Index, unreadable: str) -> None:
+    store(index, record(1, attributes={tags.STUDY_DATE: unreadable}))
+    for scope in (by_filter(studied_from=date.min), by_filter(studied_to=date.max)):
+        assert not find(index, Level.STUDY, using=permit(Verb.FIND, scope))
+    [found] = index.locate(GET, of_studies(study_uid(1)))
+    assert found.study_date is None
+
+
+def test_counts_and_sets_do_not_betray_the_instances_that_the_scope_hides(of_two_senders: Index) -> None:
+    using = permit(Verb.FIND, by_filter(senders=frozenset({"ws1"})))
+    counts = [
+        tags.NUMBER_OF_PATIENT_RELATED_STUDIES,
+        tags.NUMBER_OF_PATIENT_RELATED_INSTANCES,
+        tags.SOP_CLASSES_IN_STUDY,
+        tags.NUMBER_OF_STUDY_RELATED_INSTANCES,
+        tags.NUMBER_OF_SERIES_RELATED_INSTANCES,
+    ]
+    [answer] = find(of_two_senders, Level.SERIES, returns=counts, using=using)
+    assert list(answer.values()) == ["1", "1", MR, "1", "1"]
+    assert not found_studies(of_two_senders, (tags.SOP_CLASSES_IN_STUDY, SingleValue(CT)), using=using)
+    assert found_studies(of_two_senders, (tags.SOP_CLASSES_IN_STUDY, SingleValue(MR)), using=using)
+
+
+def test_located_instances_know_their_sender_and_the_study_s_date(of_two_senders: Index) -> None:
+    found = of_two_senders.locate(GET, of_studies(study_uid(1), study_uid(2)))
+    assert [(each.sender, each.study_date) for each in found] == [
+        ("ct1", date(2024, 1, 15)),
+        ("ct1", date(2024, 1, 15)),
+        ("ws1", date(2024, 1, 15)),
+        ("us1", None),
+    ]
+
+
+SEEN = [
+    tags.PATIENT_NAME,
+    tags.STUDY_INSTANCE_UID,
+    tags.STUDY_DATE,
+    tags.MODALITIES_IN_STUDY,
+    tags.NUMBER_OF_STUDY_RELATED_SERIES,
+]
+
+
+def test_what_is_not_shown_comes_back_empty(two_studies: Index) -> None:
+    using = permit(Verb.FIND, by_filter(labels=frozenset({"night"}), shows=frozenset({"StudyDate"})))
+    [answer] = find(two_studies, Level.STUDY, returns=SEEN, using=using)
+    assert list(answer.values()) == ["", study_uid(1), "20240115", "", ""]
+
+
+def test_row_shows_all_that_any_rule_which_reaches_it_shows(two_studies: Index) -> None:
+    dates = ScopeFilter(shows=frozenset({"StudyDate"}))
+    names = ScopeFilter(labels=frozenset({"night"}), shows=frozenset({"PatientName"}))
+    using = permit(Verb.FIND, Scope((dates, names)))
+    answers = find(two_studies, Level.STUDY, returns=SEEN[:3], using=using)
+    assert sorted(tuple(each.values()) for each in answers) == [
+        ("", study_uid(2), "20240115"),
+        ("Doe^Jane", study_uid(1), "20240115"),
+    ]
+    whole = permit(Verb.FIND, Scope((dates, ScopeFilter(labels=frozenset({"night"})))))
+    answers = find(two_studies, Level.STUDY, returns=SEEN[:1], using=whole)
+    assert sorted(each[tags.PATIENT_NAME] for each in answers) == ["", "Doe^Jane"]
 
 
 def test_located_instances_carry_their_study_s_labels(two_studies: Index) -> None:

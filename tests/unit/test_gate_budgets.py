@@ -327,6 +327,16 @@ def test_a_rule_whose_budget_is_used_up_takes_its_reach_with_it(trail: Notebook,
     assert gate.reveal(night, range(100, 110)).told == 5
 
 
+def test_a_search_over_midnight_is_not_cut_because_a_rule_reaches_by_days(
+    trail: Notebook, clock: FakeClock
+) -> None:
+    gate = Gate(policy(EXAMPLE.replace(READ, f'{READ}, newer_than = "30d"')), trail, clock)
+    permit = gate.permit(WS1, FIND)
+    clock.pass_s(86_400)
+    assert gate.reveal(permit, range(10)) == Revealed(10)
+    assert gate.permit(WS1, FIND).scope != permit.scope
+
+
 def test_a_further_rule_with_a_smaller_budget_takes_nothing_away(trail: Notebook, clock: FakeClock) -> None:
     text = FIVE.replace(
         "[grants]", f'a = {{ from = ["ws1"], to = "archive", {READ}, per_hour = SMALL }}\n[grants]'

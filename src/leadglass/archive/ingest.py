@@ -19,8 +19,9 @@ from leadglass.archive.jobs import Done, StoreJob, StoreResult
 from leadglass.archive.streaming import End, LargeStream, Portion
 from leadglass.dataset.header import HeaderLimits, NeedMoreBytes, Part, scan_header
 from leadglass.dataset.record import instance_record
-from leadglass.dataset.tags import PATIENT_ID
+from leadglass.dataset.tags import PATIENT_ID, STUDY_DATE
 from leadglass.gate import Gate
+from leadglass.index.folding import fold_value, parse_date
 from leadglass.index.patients import patient_key
 from leadglass.model.action import Action, Facts, Verb
 from leadglass.model.caller import Peer
@@ -285,7 +286,12 @@ class Incoming:
             sop_instance=announced.sop_instance,
             transfer_syntax=announced.transfer_syntax,
         )
-        facts = Facts(modality=record.modality or None, sop_class=record.sop_class)
+        facts = Facts(
+            modality=record.modality or None,
+            sop_class=record.sop_class,
+            study=record.study,
+            study_date=parse_date(fold_value("DA", record.attributes.get(STUDY_DATE, ""))),
+        )
         permit = self._ingest.gate.permit_part(
             announced.caller, Action(Verb.STORE, facts=facts), association=announced.association
         )

@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from leadglass.dataset.identifier import decode_identifier, encode_answer
+from leadglass.dataset.tags import BY_TAG, UNIQUE_KEYS
 from leadglass.gate import Gate
 from leadglass.index.index import Index
 from leadglass.index.search import Found
-from leadglass.model.action import Action, Verb
+from leadglass.model.action import Action, Facts, Verb
 from leadglass.model.caller import Peer
 from leadglass.model.decision import Step
 from leadglass.model.errors import LeadglassError, PeerError
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.names import AETitle, Uid
 from leadglass.model.permit import Permit
-from leadglass.model.query import DateTimeMatching, Query, Root
+from leadglass.model.query import DateTimeMatching, Match, Query, Root, Wildcard
 
 ANSWERS_PER_CHUNK = 64
 
@@ -64,8 +65,36 @@ class Finder:
             ladder = self._gate.stopped_ladder(asked.caller, permit.action, Step.CONDITIONS, str(error))
             self._gate.record(replace(_ended(asked, permit, 0, str(error)), ladder=ladder))
             raise
+        permit = self._permit_matching(asked, permit, query)
         rows = self._index.search(permit, query, self._max_answers)
         return Answers(self._gate, asked, permit, query, rows, self._retrieve_ae)
+
+    def _permit_matching(self, asked: Asked, permit: Permit, query: Query) -> Permit:
+        """Where rules show only some attributes: what those reach that show all that the query matches on.
+
+        Raises:
+            NotPermitted: there is none such.
+        """
+        if all(each.shows is None for each in permit.scope.alternatives):
+            return permit
+        facts = Facts(attributes=_matched_on(query))
+        return self._gate.permit_part(
+            asked.caller, Action(Verb.FIND, facts=facts), association=asked.association
+        )
+
+
+def _matched_on(query: Query) -> frozenset[str]:
+    """What an answer tells even if it is empty, by keyword: what was matched on, and the level's own key."""
+    matched = {tag for tag, match in query.matches if not _is_universal(match)}
+    for both in query.combined:
+        matched |= {both.date_tag, both.time_tag}
+    matched.add(UNIQUE_KEYS[query.level])
+    return frozenset(BY_TAG[tag].keyword for tag in matched if tag in BY_TAG)
+
+
+def _is_universal(match: Match) -> bool:
+    """Whether everything meets it. PS3.4 §C.2.2.2.3, §C.2.2.2.4."""
+    return isinstance(match, Wildcard) and not match.pattern.strip("*")
 
 
 class Answers:

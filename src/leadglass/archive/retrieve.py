@@ -253,7 +253,14 @@ def _load(instances: Collection[StoredInstance]) -> Load:
 
 
 def _facts(instance: StoredInstance) -> Facts:
-    return Facts(instance.modality or None, instance.sop_class, instance.labels)
+    return Facts(
+        modality=instance.modality or None,
+        sop_class=instance.sop_class,
+        labels=instance.labels,
+        study=instance.study,
+        study_date=instance.study_date,
+        sender=instance.sender or None,
+    )
 
 
 def transfer_syntax_for(instance: StoredInstance, accepted: Sequence[Uid]) -> Uid:

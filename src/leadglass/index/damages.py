@@ -157,15 +157,11 @@ _SEGMENT: Final = bindparam("segment", type_=Text)
 _OFFSET: Final = bindparam("offset", type_=Integer)
 _FOLLOWING: Final = (
     union_all(
-        select(
-            *INSTANCE_COLUMNS, instance.c.received_from, null().label("reason"), literal(0).label("binned")
-        )
+        select(*INSTANCE_COLUMNS, null().label("reason"), literal(0).label("binned"))
         .select_from(instance.join(series).join(study))
         .where(_beyond(instance)),
-        select(*QUARANTINE_COLUMNS, quarantine.c.received_from, quarantine.c.reason, literal(0)).where(
-            _beyond(quarantine)
-        ),
-        select(*BINNED_COLUMNS, binned.c.received_from, null(), literal(1)).where(_beyond(binned)),
+        select(*QUARANTINE_COLUMNS, quarantine.c.reason, literal(0)).where(_beyond(quarantine)),
+        select(*BINNED_COLUMNS, null(), literal(1)).where(_beyond(binned)),
     )
     .order_by("segment", "offset")
     .limit(bindparam("most"))

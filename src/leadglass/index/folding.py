@@ -8,6 +8,7 @@ zeros, so that equal values are equal text and ranges compare as text.
 from __future__ import annotations
 
 import unicodedata
+from datetime import date
 from typing import Final
 
 NAME_GROUPS: Final = 3  # alphabetic, ideographic, phonetic. PS3.5 §6.2.1.2
@@ -56,6 +57,16 @@ def parse_integer(value: str) -> int | None:
     if not digits.isascii() or not digits.isdigit() or len(text) > 12:
         return None
     return int(text)
+
+
+def parse_date(value: str) -> date | None:
+    """A folded DA value as a day; ``None`` where it is none. PS3.5 §6.2: eight digits."""
+    if len(value) != 8 or not value.isascii() or not value.isdigit():
+        return None
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        return None
 
 
 def _fold_time(value: str) -> str:

@@ -58,11 +58,11 @@ def inventory(engine: Engine, permit: Permit) -> Iterator[Held]:
 
 
 def _inventory(engine: Engine) -> Iterator[Held]:
-    served = select(
-        *INSTANCE_COLUMNS, instance.c.received_from, null().label("reason"), literal(0).label("binned")
-    ).select_from(instance.join(series).join(study))
-    held_back = select(*QUARANTINE_COLUMNS, quarantine.c.received_from, quarantine.c.reason, literal(0))
-    deleted = select(*BINNED_COLUMNS, binned.c.received_from, null(), literal(1))
+    served = select(*INSTANCE_COLUMNS, null().label("reason"), literal(0).label("binned")).select_from(
+        instance.join(series).join(study)
+    )
+    held_back = select(*QUARANTINE_COLUMNS, quarantine.c.reason, literal(0))
+    deleted = select(*BINNED_COLUMNS, null(), literal(1))
     every = union_all(served, held_back, deleted).order_by("segment", "offset")
     with database_failures(), reading(engine).connect() as connection:
         for row in connection.execution_options(yield_per=ROWS_AT_ONCE).execute(every):

@@ -33,7 +33,15 @@ from leadglass.index.existence import any_row
 from leadglass.index.folding import FOLDED_VRS
 from leadglass.index.lists import one_of
 from leadglass.index.schema import instance, patient, series, study
-from leadglass.index.scope import is_unlimited, reached_series, within_scope
+from leadglass.index.scope import (
+    INNER_SOP_CLASS,
+    filters_instances,
+    is_unlimited,
+    reached_series,
+    reached_within,
+    within_scope,
+)
+from leadglass.index.shown import shown_by
 from leadglass.index.terms import Op, Term, Values
 from leadglass.model.errors import LocalError
 from leadglass.model.permit import Scope
@@ -58,18 +66,6 @@ _NAME_COLUMNS: Final = (patient.c.name_alphabetic, patient.c.name_ideographic, p
 _SIBLING: Final = series.alias("sibling")
 _NAMED: Final = patient.alias("named")
 _COUSIN: Final = study.alias("cousin")
-# What a limited scope sees, over the series it reaches. Sets become a JSON list of lists or words.
-_VISIBLE: Final[Mapping[Tag, ColumnElement[Any]]] = MappingProxyType(
-    {
-        tags.NUMBER_OF_PATIENT_RELATED_STUDIES: func.count(distinct(_SIBLING.c.study)),
-        tags.NUMBER_OF_PATIENT_RELATED_SERIES: func.count(),
-        tags.NUMBER_OF_PATIENT_RELATED_INSTANCES: func.sum(_SIBLING.c.instance_count),
-        tags.NUMBER_OF_STUDY_RELATED_SERIES: func.count(),
-        tags.NUMBER_OF_STUDY_RELATED_INSTANCES: func.sum(_SIBLING.c.instance_count),
-        tags.MODALITIES_IN_STUDY: func.json_group_array(distinct(_SIBLING.c.modality)),
-        tags.SOP_CLASSES_IN_STUDY: func.json_group_array(func.json(_SIBLING.c.sop_classes)),
-    }
-)
 _MIDNIGHT: Final = "000000.000000"
 LIMIT: Final = "row_limit"
 
@@ -89,7 +85,9 @@ class Plan:
     """SQL text with positional parameters, and where each result column goes.
 
     ``columns`` gives the position of each tag kept in a column of its own, ``texts`` the position of
-    the JSON text of each level, ``patient`` that of the number of the patient's row.
+    the JSON text of each level, ``patient`` that of the number of the patient's row. ``shown``: tags,
+    ``None`` being all, and the position of what says whether the row shows them; where that is ``None``, each
+    row does. A row shows all that any of them says.
     """
 
     sql: str
@@ -98,6 +96,7 @@ class Plan:
     columns: Mapping[Tag, int]
     texts: Mapping[Level, int]
     patient: int
+    shown: tuple[tuple[frozenset[Tag] | None, int | None], ...]
 
     def parameters(self, values: tuple[Values, ...], row_limit: int) -> tuple[str | int, ...]:
         """The parameters in the order the SQL text wants them."""
@@ -127,6 +126,12 @@ def compile_plan(shape: Shape, dialect: Dialect) -> Plan:
         columns.append(table.c.attributes)
     number_of_patient = len(columns)
     columns.append(patient.c.id)
+    shown = shown_by(shape.scope)
+    positions_shown: list[int | None] = [None] * len(shown)
+    if len(shown) > 1:
+        for number, part in enumerate(shown):
+            positions_shown[number] = len(columns)
+            columns.append(within_scope(part.scope, shape.level))
     statement = (
         select(*(column.label(f"c{number}") for number, column in enumerate(columns)))
         .select_from(_joined(shape.level))
@@ -138,8 +143,15 @@ def compile_plan(shape: Shape, dialect: Dialect) -> Plan:
     )
     compiled = statement.compile(dialect=dialect)
     order = tuple(compiled.positiontup or ())
-    constants = MappingProxyType(dict(compiled.params))
-    return Plan(str(compiled), order, constants, positions, texts, number_of_patient)
+    return Plan(
+        sql=str(compiled),
+        order=order,
+        constants=MappingProxyType(dict(compiled.params)),
+        columns=positions,
+        texts=texts,
+        patient=number_of_patient,
+        shown=tuple(zip((part.tags for part in shown), positions_shown, strict=True)),
+    )
 
 
 def _joined(level: Level) -> FromClause:
@@ -203,7 +215,7 @@ def _some_series(number: int, term: Term, scope: Scope) -> ColumnElement[bool]:
     if term.tag == tags.MODALITIES_IN_STUDY:
         met = _compared(_SIBLING.c.modality, number, term.op)
     else:
-        met = _any_value_of(_SIBLING.c.sop_classes, None, number, term.op)
+        met = _any_value_of(_classes_within(scope, _SIBLING, study), None, number, term.op)
     some = select(1).select_from(_SIBLING)
     some = some.where(_SIBLING.c.study == study.c.id, reached_series(scope, _SIBLING, study), met)
     return any_row(some.correlate(study))
@@ -270,10 +282,41 @@ def _path(tag: Tag) -> str:
 def _computed(tag: Tag, scope: Scope) -> ColumnElement[Any]:
     """A counter or set, of what the scope reaches only: a count must not betray what is hidden."""
     counter = _COUNTERS[tag]
-    if is_unlimited(scope) or counter.table is series:
+    if is_unlimited(scope):
         return counter
-    seen = select(_VISIBLE[tag]).select_from(_SIBLING.join(_COUSIN, _COUSIN.c.id == _SIBLING.c.study))
+    if counter.table is series:
+        return _count_within(scope, series, study)
+    seen = select(_visible(tag, scope)).select_from(_SIBLING.join(_COUSIN, _COUSIN.c.id == _SIBLING.c.study))
     seen = seen.where(reached_series(scope, _SIBLING, _COUSIN))
     if counter.table is study:
         return seen.where(_COUSIN.c.id == study.c.id).correlate(study).scalar_subquery()
     return seen.where(_COUSIN.c.patient == patient.c.id).correlate(patient).scalar_subquery()
+
+
+def _visible(tag: Tag, scope: Scope) -> ColumnElement[Any]:
+    """What a limited scope sees, over the series it reaches. Sets become a JSON list of lists or words."""
+    match tag:
+        case tags.NUMBER_OF_PATIENT_RELATED_STUDIES:
+            return func.count(distinct(_SIBLING.c.study))
+        case tags.NUMBER_OF_PATIENT_RELATED_SERIES | tags.NUMBER_OF_STUDY_RELATED_SERIES:
+            return func.count()
+        case tags.MODALITIES_IN_STUDY:
+            return func.json_group_array(distinct(_SIBLING.c.modality))
+        case tags.SOP_CLASSES_IN_STUDY:
+            return func.json_group_array(func.json(_classes_within(scope, _SIBLING, _COUSIN)))
+        case _:
+            return func.sum(_count_within(scope, _SIBLING, _COUSIN))
+
+
+def _count_within(scope: Scope, of_series: FromClause, of_study: FromClause) -> ColumnElement[Any]:
+    """How many instances of a series the scope reaches."""
+    if not filters_instances(scope):
+        return of_series.c.instance_count
+    return reached_within(scope, func.count(), of_series, of_study)
+
+
+def _classes_within(scope: Scope, of_series: FromClause, of_study: FromClause) -> ColumnElement[Any]:
+    """Their SOP classes, a JSON list."""
+    if not filters_instances(scope):
+        return of_series.c.sop_classes
+    return reached_within(scope, func.json_group_array(INNER_SOP_CLASS), of_series, of_study)

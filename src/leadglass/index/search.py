@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import closing
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -47,9 +47,9 @@ class Searcher:
         """Each match, as the tags of ``query.returns`` that the index knows at the query's level or above.
 
         A value that is unknown is empty; several values are joined by backslash. Counts and sets
-        cover only what the permit reaches. In no order; ``close`` cancels. The connection is given back
-        as soon as the last row is read, before the first is yielded when there are few: a slow peer
-        holds none.
+        cover only what the permit reaches, and what it does not show is empty. In no order; ``close``
+        cancels. The connection is given back as soon as the last row is read, before the first is yielded
+        when there are few: a slow peer holds none.
 
         Raises:
             NotPermitted: the permit is not for a search. (At once, like the next.)
@@ -103,7 +103,11 @@ def _known_at(tag: Tag, level: Level) -> bool:
 
 def _answer(plan: Plan, row: Sequence[Any], returns: tuple[Tag, ...], decoded: _Decoded) -> dict[Tag, str]:
     answer: dict[Tag, str] = {}
+    hidden = _hidden(plan, row, returns)
     for tag in returns:
+        if tag in hidden:
+            answer[tag] = ""
+            continue
         position = plan.columns.get(tag)
         if position is None:
             level = tags.BY_TAG[tag].level
@@ -114,6 +118,17 @@ def _answer(plan: Plan, row: Sequence[Any], returns: tuple[Tag, ...], decoded: _
         else:
             answer[tag] = str(row[position])
     return answer
+
+
+def _hidden(plan: Plan, row: Sequence[Any], returns: tuple[Tag, ...]) -> Collection[Tag]:
+    """What the permit does not show of this row."""
+    shown: frozenset[Tag] = frozenset()
+    for tags_shown, position in plan.shown:
+        if position is None or row[position]:
+            if tags_shown is None:
+                return ()
+            shown |= tags_shown
+    return frozenset(returns) - shown
 
 
 def _attributes(text: str, level: Level, decoded: _Decoded) -> dict[str, str | list[str]]:

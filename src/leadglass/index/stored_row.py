@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Column, Row, Table
+from sqlalchemy import ColumnElement, Row, Table, literal
 
+from leadglass.index.folding import parse_date
 from leadglass.index.schema import binned, instance, quarantine, series, study
 from leadglass.model.instance import Location, StoredInstance
 from leadglass.model.names import Uid
 
 
-def _object_columns(table: Table) -> tuple[Column[Any], ...]:
+def _object_columns(table: Table) -> tuple[ColumnElement[Any], ...]:
     names = ("object_id", "segment", "offset", "length", "size_bytes", "sha256")
     return tuple(table.c[name] for name in names)
 
@@ -23,14 +24,21 @@ INSTANCE_COLUMNS: Final = (
     series.c.series_uid,
     instance.c.transfer_syntax,
     series.c.modality,
+    instance.c.received_from,
+    study.c.study_date,
     *_object_columns(instance),
 )
 
 
-def _apart_columns(table: Table) -> tuple[Column[Any], ...]:
+def _apart_columns(table: Table) -> tuple[ColumnElement[Any], ...]:
     """The same of an object that is kept apart from the levels above it."""
     names = ("sop_class", "sop_instance", "study_uid", "series_uid", "transfer_syntax", "modality")
-    return (*(table.c[name] for name in names), *_object_columns(table))
+    return (
+        *(table.c[name] for name in names),
+        table.c.received_from,
+        literal("").label("study_date"),
+        *_object_columns(table),
+    )
 
 
 QUARANTINE_COLUMNS: Final = _apart_columns(quarantine)
@@ -46,6 +54,8 @@ def stored_instance(row: Row[Any], labels: frozenset[str], patient: int = 0) -> 
         series=Uid(row.series_uid),
         transfer_syntax=Uid(row.transfer_syntax),
         modality=row.modality,
+        sender=row.received_from,
+        study_date=parse_date(row.study_date),
         object_id=row.object_id,
         location=Location(row.segment, row.offset, row.length),
         size_bytes=row.size_bytes,

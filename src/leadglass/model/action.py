@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from leadglass.model.names import Uid
@@ -58,12 +59,17 @@ SITE_VERBS = frozenset(
 class Facts:
     """Facts about the object at hand; ``None`` is unknown and satisfies no condition.
 
-    ``this_hour`` is what the caller used of its hour before, where the action is one more.
+    ``sender`` is the device that it came from. ``attributes`` are of a query: those it matches on, by
+    keyword. ``this_hour`` is what the caller used of its hour before, where the action is one more.
     """
 
     modality: str | None = None
     sop_class: Uid | None = None
     labels: frozenset[str] = frozenset()
+    study: Uid | None = None
+    study_date: date | None = None
+    sender: str | None = None
+    attributes: frozenset[str] = frozenset()
     this_hour: Usage = NO_USAGE
 
 

@@ -52,13 +52,23 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A human with a session. ``roles`` as the policy writes them: ``role:radiologist``."""
+    """A human with a session. ``roles`` as the policy writes them: ``role:radiologist``.
+
+    ``reason`` is why, in the person's words; ``approved_by`` the name of who approved.
+    """
 
     name: str
     roles: frozenset[str]
     address: str
     transport: Transport
     mfa: bool
+    reason: str = ""
+    approved_by: str = ""
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether somebody approved, and somebody else: nobody approves for themselves."""
+        return self.approved_by.casefold() not in ("", self.name.casefold())
 
 
 @dataclass(frozen=True, slots=True)

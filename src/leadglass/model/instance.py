@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from leadglass.model.names import Uid
 from leadglass.model.query import Tag
@@ -40,8 +41,8 @@ class StoredInstance:
     """An instance that can be read back.
 
     ``object_id`` is the 16 random bytes the sealed record is bound to; ``size_bytes`` and
-    ``sha256`` are of the data set as received, without file meta. ``patient`` is the index's number of whose
-    it is, where that was asked for.
+    ``sha256`` are of the data set as received, without file meta. ``sender`` is the device that sent it.
+    ``patient`` is the index's number of whose it is, where that was asked for.
     """
 
     sop_class: Uid
@@ -54,5 +55,7 @@ class StoredInstance:
     location: Location
     size_bytes: int
     sha256: bytes
+    sender: str = ""
+    study_date: date | None = None
     labels: frozenset[str] = frozenset()
     patient: int = 0

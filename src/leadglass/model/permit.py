@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 
 from leadglass.model.action import Action
 from leadglass.model.caller import Caller
+from leadglass.model.names import Uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +21,22 @@ class Scope:
 class ScopeFilter:
     """Objects that meet every named filter; ``None`` does not filter.
 
-    ``labels``: the study bears one of them. ``modalities``: the series has one of them.
+    ``labels``: the study bears one of them. ``modalities``: the series has one of them. ``sop_classes``: the
+    instance is of one. ``senders``: the instance came from one of these devices. ``studied_from`` and
+    ``studied_to``: first and last day of the study's date. ``studies``: it is one of them.
+
+    ``shows`` filters no objects: of those that are reached, an answer to a query holds only these
+    attributes, by keyword.
     """
 
     labels: frozenset[str] | None = None
     modalities: frozenset[str] | None = None
+    sop_classes: frozenset[Uid] | None = None
+    senders: frozenset[str] | None = None
+    studied_from: date | None = None
+    studied_to: date | None = None
+    studies: frozenset[Uid] | None = None
+    shows: frozenset[str] | None = None
 
 
 EVERYTHING = Scope((ScopeFilter(),))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leadglass.model.action import Verb
-from leadglass.model.decision import Decision, Rung, Step
+from leadglass.model.decision import Decision, Rung, RungState, Step
 from leadglass.model.permit import EVERYTHING, NOTHING, Scope, ScopeFilter
 from leadglass.policy.condition import Asked, Condition
 from leadglass.policy.identity import Identity
 from leadglass.policy.ladder import allow, failed, passed, refuse
-from leadglass.policy.rule import Rule
+from leadglass.policy.rule import QUERIES, Rule
 
 SEARCHES = frozenset({Verb.FIND, Verb.GET, Verb.MOVE, Verb.LIST, Verb.VIEW})
 _OBJECTLESS = SEARCHES | {Verb.ECHO}
@@ -48,11 +48,19 @@ def try_rules(
             carried.append(climb)
     if not carried:
         return _refuse(identity, stopped, asked)
-    whole = [climb for climb in carried if climb.rule.reach == _WHOLE]
-    if whole:
-        return _allow(identity, whole[:1], asked, EVERYTHING)
-    reaches = dict.fromkeys(climb.rule.reach for climb in carried)
-    return _allow(identity, carried, asked, Scope(tuple(reaches)))
+    reaches = [climb.rule.reach_of(asked) for climb in carried]
+    if _WHOLE in reaches:
+        return _allow(identity, [carried[reaches.index(_WHOLE)]], asked, EVERYTHING)
+    return _allow(identity, carried, asked, Scope(tuple(dict.fromkeys(reaches))))
+
+
+def out_of_reach(decision: Decision) -> Decision:
+    """The decision on a search, for an object that no rule of it reaches."""
+    height = list(Step).index(Step.SCOPE)
+    stopped = failed(Step.SCOPE, f"{decision.ladder[height].detail}: such an object is not reached")
+    rest = tuple(Rung(rung.step, RungState.NOT_REACHED, "") for rung in decision.ladder[height + 1 :])
+    ladder = (*decision.ladder[:height], stopped, *rest)
+    return replace(decision, allowed=False, ladder=ladder, scope=NOTHING)
 
 
 def _climb(rule: Rule, own: tuple[Condition, ...], asked: Asked) -> _Climb:
@@ -61,6 +69,11 @@ def _climb(rule: Rule, own: tuple[Condition, ...], asked: Asked) -> _Climb:
         scope, fix = _check(Step.SCOPE, rule.only, asked)
         if fix is not None:
             return _Climb(rule, (scope,), stopped=True, fix=fix)
+    if rule.show is not None and asked.verb in QUERIES:
+        shown, fix = _check(Step.SCOPE, (rule.show,), asked)
+        if fix is not None:
+            return _Climb(rule, (shown,), stopped=True, fix=fix)
+        scope = passed(Step.SCOPE, f"{scope.detail}, {shown.detail}")
     conditions = own + rule.conditions
     circumstances = _NO_CONDITIONS
     if conditions:

@@ -11,12 +11,18 @@ from leadglass.model.action import NO_FACTS, Facts, Verb
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What conditions weigh. ``now`` is aware; ``mfa`` is whether a person gave a second factor."""
+    """What conditions weigh. ``now`` is aware.
+
+    Of a person: ``mfa``, whether there was a second factor; ``reason``, whether one was given; ``approved``,
+    whether somebody else approved.
+    """
 
     verb: Verb
     now: datetime
     facts: Facts = NO_FACTS
     mfa: bool = False
+    reason: bool = False
+    approved: bool = False
 
     @property
     def today(self) -> date:

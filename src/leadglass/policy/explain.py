@@ -13,12 +13,14 @@ from ipaddress import ip_address
 from leadglass.model.action import ARCHIVE, PERSON_VERBS, SITE, Action, Facts
 from leadglass.model.caller import Archive, Caller, CertificateFacts, Peer, Person, Transport
 from leadglass.model.decision import Decision
+from leadglass.policy.climb import SEARCHES, out_of_reach
 from leadglass.policy.engine import evaluate
 from leadglass.policy.identify import place
 from leadglass.policy.model import ANY, INTERNET, Device, Zone
 from leadglass.policy.network import Address, contains
 from leadglass.policy.policy import Policy
 from leadglass.policy.question import Question, QuestionInvalid
+from leadglass.policy.scope import reaches
 from leadglass.sitefile import quoted, suggest
 
 # RFC 5737 and 3849: addresses that are kept for documentation, so nobody's own.
@@ -31,18 +33,52 @@ _BEST_FIRST = (Transport.MTLS, Transport.PLAIN)
 def explain(policy: Policy, question: Question, now: datetime) -> Decision:
     """The decision on ``question`` at its own time, or at ``now``.
 
+    A search is refused too where the question says what it is to find, and no rule reaches that.
+
     Raises:
         QuestionInvalid: it names somebody or something the policy does not define.
     """
+    moment = _moment(policy, question, now)
+    _check_names(policy, question)
+    facts = facts_of(policy, question, now)
+    action = Action(question.verb, _target(policy, question), facts)
+    decision = evaluate(policy, _caller(policy, question, moment), action, moment)
+    if decision.allowed and question.verb in SEARCHES and question.is_about_objects:
+        return decision if reaches(decision.scope, facts) else out_of_reach(decision)
+    return decision
+
+
+def facts_of(policy: Policy, question: Question, now: datetime) -> Facts:
+    """What a question says of the object; where it says no modality, one that the device makes."""
+    modality = question.modality
+    device = policy.devices.get(question.subject)
+    if modality is None and device is not None and device.makes is not None:
+        modality = min(device.makes.modalities, default=None)
+    studied = None
+    if question.age_days is not None:
+        today = _moment(policy, question, now).astimezone(policy.time_zone).date()
+        studied = today - timedelta(days=question.age_days)
+    return Facts(
+        modality=modality,
+        sop_class=question.sop_class,
+        labels=question.labels,
+        study=question.study,
+        study_date=studied,
+        sender=question.sender,
+        attributes=frozenset({question.show} if question.show else ()),
+        this_hour=question.used,
+    )
+
+
+def _moment(policy: Policy, question: Question, now: datetime) -> datetime:
     moment = question.at or now
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=policy.time_zone)
-    _check_zone(policy, question)
-    action = Action(question.verb, _target(policy, question), _facts(policy, question))
-    return evaluate(policy, _caller(policy, question, moment), action, moment)
+    return moment.replace(tzinfo=policy.time_zone) if moment.tzinfo is None else moment
 
 
-def _check_zone(policy: Policy, question: Question) -> None:
+def _check_names(policy: Policy, question: Question) -> None:
+    sender = question.sender
+    if sender is not None and sender not in policy.devices:
+        raise QuestionInvalid(f"unknown sender {quoted(sender)}; {suggest(sender, policy.devices)}")
     name = question.from_zone
     if name is not None and name not in policy.zones:
         raise QuestionInvalid(f"unknown zone {quoted(name)}; {suggest(name, policy.zones)}")
@@ -53,14 +89,6 @@ def _target(policy: Policy, question: Question) -> str:
     if question.target not in known:
         raise QuestionInvalid(f"unknown target {quoted(question.target)}; {suggest(question.target, known)}")
     return ARCHIVE if question.target == ANY else question.target
-
-
-def _facts(policy: Policy, question: Question) -> Facts:
-    modality = question.modality
-    device = policy.devices.get(question.subject)
-    if modality is None and device is not None and device.makes is not None:
-        modality = min(device.makes.modalities, default=None)
-    return Facts(modality=modality, labels=question.labels, this_hour=question.used)
 
 
 def _caller(policy: Policy, question: Question, moment: datetime) -> Caller:
@@ -155,7 +183,15 @@ def _certificate(device: Device, moment: datetime) -> CertificateFacts:
 def _member(policy: Policy, question: Question) -> Person:
     group, transport = question.subject, question.transport or Transport.HTTPS
     address = question.ip or str(_person_address(policy, question, transport))
-    return Person(group, policy.groups[group], address, transport, question.mfa)
+    return Person(
+        name=group,
+        roles=policy.groups[group],
+        address=address,
+        transport=transport,
+        mfa=question.mfa,
+        reason="as asked" if question.reason else "",
+        approved_by="somebody else" if question.approved else "",
+    )
 
 
 def _person_address(policy: Policy, question: Question, transport: Transport) -> Address:

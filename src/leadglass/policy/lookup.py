@@ -7,10 +7,13 @@ from types import MappingProxyType
 
 from leadglass.model.action import Verb
 from leadglass.model.caller import Transport
+from leadglass.policy.conditions.own import Own
 from leadglass.policy.memo import Memo
 from leadglass.policy.model import GROUP_PREFIX, ZONE_PREFIX, Device, Direction, Flow, Grant, Zone
 from leadglass.policy.policy import Lookup, Range
 from leadglass.policy.rule import Rule, rule_of_flow, rule_of_grant
+
+_NOBODY: frozenset[str] = frozenset()
 
 
 def build_lookup(
@@ -41,8 +44,8 @@ def build_lookup(
             {(device.ip, ae): device for device in devices.values() for ae in device.ae if device.ip}
         ),
         by_ae=MappingProxyType({ae: device for device in devices.values() for ae in device.ae}),
-        incoming=MappingProxyType(_rules(by_device, Direction.TO_ARCHIVE)),
-        outgoing=MappingProxyType(_rules(by_device, Direction.FROM_ARCHIVE)),
+        incoming=MappingProxyType(_rules(by_device, Direction.TO_ARCHIVE, devices)),
+        outgoing=MappingProxyType(_rules(by_device, Direction.FROM_ARCHIVE, devices)),
         flows_from=MappingProxyType(
             {
                 name: tuple(flow for flow in found if flow.direction is Direction.TO_ARCHIVE)
@@ -58,6 +61,12 @@ def build_lookup(
         grants=tuple((grant, rule_of_grant(grant)) for _, grant in sorted(grants.items())),
         known=Memo(),
     )
+
+
+def senders_of(name: str, devices: Mapping[str, Device]) -> frozenset[str]:
+    """Whose objects are a device's own: the device itself, and those of its ``site``, where it has one."""
+    site = devices[name].site
+    return frozenset({name}) | {each.name for each in devices.values() if site and each.site == site}
 
 
 def _ranges(zones: Iterable[Zone]) -> list[Range]:
@@ -81,14 +90,18 @@ def _flows_of(names: frozenset[str], flows: Iterable[Flow]) -> list[Flow]:
 
 
 def _rules(
-    by_device: Mapping[str, list[Flow]], direction: Direction
+    by_device: Mapping[str, list[Flow]], direction: Direction, devices: Mapping[str, Device]
 ) -> dict[tuple[str, Verb], tuple[Rule, ...]]:
     rules: dict[tuple[str, Verb], tuple[Rule, ...]] = {}
-    ready: dict[str, Rule] = {}
+    ready: dict[tuple[str, frozenset[str]], Rule] = {}
     for name, flows in by_device.items():
         for flow in flows:
             if flow.direction is direction:
-                rule = ready.setdefault(flow.name, rule_of_flow(flow))
+                is_own = any(isinstance(each, Own) for each in flow.only)
+                own = senders_of(name, devices) if is_own else _NOBODY
+                rule = ready.get((flow.name, own))
+                if rule is None:
+                    rule = ready[flow.name, own] = rule_of_flow(flow, own)
                 for verb in flow.can:
                     rules[name, verb] = (*rules.get((name, verb), ()), rule)
     return rules

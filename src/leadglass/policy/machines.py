@@ -30,7 +30,10 @@ def decide_incoming(policy: Policy, identity: Identity, action: Action, now: dat
     own: tuple[Condition, ...] = ()
     if action.verb is Verb.STORE and device.makes is not None:
         own = (device.makes,)
-    return try_rules(identity, rules, own, Asked(action.verb, now, action.facts))
+    facts = action.facts
+    if action.verb is Verb.STORE and any(rule.reach.senders is not None for rule in rules):
+        facts = replace(facts, sender=device.name)
+    return try_rules(identity, rules, own, Asked(action.verb, now, facts))
 
 
 def decide_outgoing(policy: Policy, identity: Identity, action: Action, now: datetime) -> Decision:

@@ -13,9 +13,15 @@ from leadglass.policy.conditions.expires import Expires
 from leadglass.policy.conditions.hours import Hours
 from leadglass.policy.conditions.label import Label
 from leadglass.policy.conditions.modality import Modality
-from leadglass.policy.conditions.need import NeedMfa
+from leadglass.policy.conditions.need import NeedApproval, NeedMfa, NeedReason
+from leadglass.policy.conditions.newer_than import NewerThan
+from leadglass.policy.conditions.older_than import OlderThan
+from leadglass.policy.conditions.own import Own
 from leadglass.policy.conditions.per_hour import HARVEST, PerHour
 from leadglass.policy.conditions.review_by import ReviewBy
+from leadglass.policy.conditions.show import Show
+from leadglass.policy.conditions.sop_class import SopClass
+from leadglass.policy.conditions.study import Study
 from leadglass.policy.conditions.weekdays import Weekdays
 from leadglass.policy.network import Address, Network, is_public
 from leadglass.sitefile import Place, SocketAddress
@@ -28,6 +34,10 @@ GROUP_PREFIX = "group:"
 REMOTE = "remote"
 Bound = Expires | ReviewBy | Hours | Weekdays
 """What bounds a rule in time."""
+Age = NewerThan | OlderThan
+OfObjects = Label | Modality | SopClass | Own | Study | NewerThan | OlderThan
+"""What bounds the objects of a rule."""
+Need = NeedMfa | NeedReason | NeedApproval
 
 OUTGOING_VERBS = frozenset({Verb.ECHO, Verb.STORE})  # what the archive itself does to others
 
@@ -101,31 +111,37 @@ class Flow:
 
     ``parties`` are the far side: names of devices, and ``zone:`` and ``group:`` names.
     ``term`` bounds the rule in time, ``only`` its objects, ``budget`` the rate of its stores, ``harvest``
-    that of its reading.
+    that of its reading, ``show`` what an answer to a query may hold.
     """
 
     name: str
     direction: Direction
     parties: tuple[str, ...]
     can: frozenset[Verb]
-    only: tuple[Label | Modality, ...] = ()
+    only: tuple[OfObjects, ...] = ()
     term: tuple[Bound, ...] = ()
     budget: PerHour | None = None
     harvest: PerHour = HARVEST
+    show: Show | None = None
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A rule for people: who (groups), from where (zones), what (verbs), needing what, how much an hour."""
+    """A rule for people: who (groups), from where (zones), what (verbs), needing what.
+
+    ``only``, ``term``, ``harvest`` and ``show`` as in a flow.
+    """
 
     name: str
     groups: frozenset[str]
     zones: frozenset[str]
     can: frozenset[Verb]
-    need: tuple[NeedMfa, ...] = ()
+    only: tuple[OfObjects, ...] = ()
+    need: tuple[Need, ...] = ()
     term: tuple[Bound, ...] = ()
     harvest: PerHour = HARVEST
+    show: Show | None = None
     note: str = ""
 
 

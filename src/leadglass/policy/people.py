@@ -20,6 +20,7 @@ def decide_person(
 ) -> Decision:
     """A person in a known zone asks the archive."""
     zone = identity.zone
+    asked = Asked(action.verb, now, action.facts, person.mfa, bool(person.reason), person.is_approved)
     if zone is None or action.target != ARCHIVE or action.verb not in PERSON_VERBS:
         return not_for(identity, action, "a person")
     rules = tuple(
@@ -31,4 +32,4 @@ def decide_person(
         detail = f"no grant to a group of {identity.who} allows {action.verb} from {zone.name}"
         fix = grant_fix(identity.groups, zone.name, action.verb, now)
         return refuse(identity, (failed(Step.VERB, detail),), None, fix)
-    return try_rules(identity, rules, (), Asked(action.verb, now, action.facts, person.mfa))
+    return try_rules(identity, rules, (), asked)

@@ -8,15 +8,23 @@ from datetime import datetime
 
 from leadglass.model.action import ARCHIVE, Verb
 from leadglass.model.caller import Transport
-from leadglass.model.errors import LeadglassError
+from leadglass.model.errors import LeadglassError, PeerError
+from leadglass.model.names import Uid, parse_uid
+from leadglass.model.storage_classes import BY_KEYWORD
 from leadglass.model.usage import NO_USAGE, Usage
+from leadglass.policy.attributes import ATTRIBUTES
 from leadglass.policy.network import parse_address
 from leadglass.sitefile import quoted, suggest
 
 MAX_QUESTION_CHARACTERS = 1024
 
+MFA, REASON, APPROVED = "mfa", "reason", "approved"
+FLAGS = (MFA, REASON, APPROVED)
+"""Words that stand alone."""
+
 _KEYS = (
     "ae",
+    "age",
     "at",
     "bytes",
     "from",
@@ -25,10 +33,13 @@ _KEYS = (
     "modality",
     "objects",
     "patients",
+    "sender",
+    "show",
+    "sop_class",
     "stores",
+    "study",
     "transport",
 )
-_MFA = "mfa"
 _MAX_DIGITS = 15
 _CODE = re.compile(r"[A-Z0-9_]{1,16}")
 
@@ -39,23 +50,37 @@ class QuestionInvalid(LeadglassError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Who, what, on what; the rest overrides the best case.
+    """Who, what, on what; the rest overrides the best case. ``from_zone`` is ``from=``.
 
-    ``from_zone`` is ``from=``; ``used`` are ``objects=`` (or ``stores=``), ``bytes=`` and ``patients=``.
+    ``age_days`` is the study's. ``show`` is an attribute, by keyword, that a query wants to know. ``used``
+    are ``objects=`` (or ``stores=``), ``bytes=`` and ``patients=``.
     """
 
     subject: str
     verb: Verb
     target: str
     ae: str | None = None
+    age_days: int | None = None
     at: datetime | None = None
     from_zone: str | None = None
     ip: str | None = None
     labels: frozenset[str] = frozenset()
     modality: str | None = None
-    used: Usage = NO_USAGE
+    sender: str | None = None
+    show: str | None = None
+    sop_class: Uid | None = None
+    study: Uid | None = None
     transport: Transport | None = None
+    used: Usage = NO_USAGE
     mfa: bool = False
+    reason: bool = False
+    approved: bool = False
+
+    @property
+    def is_about_objects(self) -> bool:
+        """Whether it says anything of the object or the attribute that is wanted."""
+        told = (self.age_days, self.modality, self.sender, self.show, self.sop_class, self.study)
+        return bool(self.labels) or any(each is not None for each in told)
 
 
 def parse_question(text: str) -> Question:
@@ -75,22 +100,29 @@ def parse_question(text: str) -> Question:
     if verb not in tuple(Verb):
         raise QuestionInvalid(f"unknown verb {quoted(verb)}; {suggest(verb, tuple(Verb))}")
     target = ARCHIVE
-    if rest and "=" not in rest[0] and rest[0] != _MFA:
+    if rest and "=" not in rest[0] and rest[0] not in FLAGS:
         target, *rest = rest
-    given, labels = _pairs([word for word in rest if word != _MFA])
+    given, labels = _pairs([word for word in rest if word not in FLAGS])
     return Question(
         subject=subject,
         verb=Verb(verb),
         target=target,
         ae=given.get("ae"),
+        age_days=_age(given["age"]) if "age" in given else None,
         at=_moment(given["at"]) if "at" in given else None,
         from_zone=given.get("from"),
         ip=_ip(given["ip"]) if "ip" in given else None,
         labels=labels,
         modality=_modality(given["modality"]) if "modality" in given else None,
-        used=_used(given),
+        sender=given.get("sender"),
+        show=_attribute(given["show"]) if "show" in given else None,
+        sop_class=_sop_class(given["sop_class"]) if "sop_class" in given else None,
+        study=_uid("study", given["study"]) if "study" in given else None,
         transport=_transport(given["transport"]) if "transport" in given else None,
-        mfa=_MFA in rest,
+        used=_used(given),
+        mfa=MFA in rest,
+        reason=REASON in rest,
+        approved=APPROVED in rest,
     )
 
 
@@ -101,7 +133,7 @@ def _pairs(words: list[str]) -> tuple[dict[str, str], frozenset[str]]:
         key, equals, value = word.partition("=")
         if not equals or not value:
             raise QuestionInvalid(
-                f"{quoted(word)} is not understood; write {'=..., '.join(_KEYS)}=... or mfa"
+                f"{quoted(word)} is not understood; write {'=..., '.join(_KEYS)}=..., {', '.join(FLAGS)}"
             )
         if key not in _KEYS:
             raise QuestionInvalid(f"unknown key {quoted(key)}; {suggest(key, _KEYS)}")
@@ -133,6 +165,34 @@ def _modality(text: str) -> str:
     if not _CODE.fullmatch(text):
         raise QuestionInvalid(f"modality={quoted(text)} is no modality; write it like US")
     return text
+
+
+def _age(text: str) -> int:
+    days = text.removesuffix("d")
+    if not days.isascii() or not days.isdigit() or len(days) > 5:
+        raise QuestionInvalid(f"age={quoted(text)} is no age; write age=90d")
+    return int(days)
+
+
+def _attribute(text: str) -> str:
+    if text not in ATTRIBUTES:
+        raise QuestionInvalid(f"unknown attribute {quoted(text)}; {suggest(text, ATTRIBUTES)}")
+    return text
+
+
+def _sop_class(text: str) -> Uid:
+    if text in BY_KEYWORD:
+        return BY_KEYWORD[text]
+    if text[:1].isdigit():
+        return _uid("sop_class", text)
+    raise QuestionInvalid(f"unknown SOP class {quoted(text)}; {suggest(text, BY_KEYWORD)}")
+
+
+def _uid(key: str, text: str) -> Uid:
+    try:
+        return parse_uid(text)
+    except PeerError:
+        raise QuestionInvalid(f"{key}={quoted(text)} is no UID") from None
 
 
 def _used(given: dict[str, str]) -> Usage:

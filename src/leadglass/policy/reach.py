@@ -9,14 +9,15 @@ from itertools import groupby, product
 
 from leadglass.model.action import Verb
 from leadglass.model.decision import Decision
-from leadglass.model.permit import Scope
 from leadglass.policy.climb import SEARCHES
-from leadglass.policy.explain import explain
+from leadglass.policy.explain import explain, facts_of
+from leadglass.policy.kinds_of_object import STANDS_FOR_OTHERS
 from leadglass.policy.policy import Policy
-from leadglass.policy.question import Question, QuestionInvalid, parse_question
-from leadglass.policy.space import MFA, Cell, Circumstances, Space
+from leadglass.policy.question import FLAGS, QuestionInvalid, parse_question
+from leadglass.policy.scope import reaches
+from leadglass.policy.space import Cell, Circumstances, Space
 
-_BEST = {"at": "now", "label": "none"}
+_BEST = {"at": "now", "label": "none", "study": "any other", "sender": "any other", "age": "unknown"}
 """What the best case of a key is called."""
 
 
@@ -84,17 +85,11 @@ def allowing(policy: Policy, cell: Cell, now: datetime) -> Decision | None:
         decision = explain(policy, question, now)
     except QuestionInvalid:  # the policy does not know the caller, the zone or the target
         return None
-    if not decision.allowed or (cell.verb in SEARCHES and not _reaches(decision.scope, question)):
+    if not decision.allowed:
+        return None
+    if cell.verb in SEARCHES and not reaches(decision.scope, facts_of(policy, question, now)):
         return None
     return decision
-
-
-def _reaches(scope: Scope, question: Question) -> bool:
-    return any(
-        (each.labels is None or each.labels & question.labels)
-        and (each.modalities is None or question.modality in each.modalities)
-        for each in scope.alternatives
-    )
 
 
 def fold(space: Sequence[Cell], picked: Sequence[Cell]) -> Iterator[Reach]:
@@ -132,14 +127,14 @@ def _folded(space: Sequence[Circumstances], picked: Sequence[Circumstances]) -> 
 
 def _words(key: str, values: Sequence[str], every: Sequence[str]) -> str:
     """``modality=CT or SR``; times in a row as ``before`` or ``from``."""
-    if key == MFA:
-        return MFA if values[0] else f"without {MFA}"
+    if key in FLAGS:
+        return key if values[0] else f"without {key}"
     if key == "at" and len(values) < len(every):
         if values == every[: len(values)]:
             return f"before {every[len(values)]}"
         if values == every[-len(values) :]:
             return f"from {values[0]} on"
-    others = every[-1] if key == "modality" else None  # it stands for all that no rule names
+    others = every[-1] if key in STANDS_FOR_OTHERS else None
     told = ("any other" if value == others else value or _BEST[key] for value in values)
     return f"{key}={' or '.join(told)}"
 

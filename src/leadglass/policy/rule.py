@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import assert_never
 
+from leadglass.model.action import Verb
 from leadglass.model.decision import Rung, Step
 from leadglass.model.permit import ScopeFilter
-from leadglass.policy.condition import Condition
+from leadglass.policy.condition import Asked, Condition
 from leadglass.policy.conditions.label import Label
+from leadglass.policy.conditions.modality import Modality
+from leadglass.policy.conditions.newer_than import NewerThan
+from leadglass.policy.conditions.older_than import OlderThan
+from leadglass.policy.conditions.own import Own
+from leadglass.policy.conditions.show import Show
+from leadglass.policy.conditions.sop_class import SopClass
+from leadglass.policy.conditions.study import Study
 from leadglass.policy.ladder import passed
-from leadglass.policy.model import Flow, Grant
+from leadglass.policy.model import Age, Flow, Grant, OfObjects
+
+QUERIES = frozenset({Verb.FIND, Verb.LIST})
+"""What is answered with attributes, not with objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``only`` bounds the objects, ``conditions`` the circumstances, ``budget`` and ``harvest`` the rate.
+    """``only`` bounds the objects, ``conditions`` the circumstances, ``budget`` the rate, ``show`` answers.
 
-    The one is of stores, the other of reading. ``name`` is as audit lines give it; ``reach`` is ``only`` as
-    a search filters by it, ``reach_rung`` the same in words.
+    ``budget`` is of stores, ``harvest`` of reading. ``name`` is as audit lines give it; ``reach`` is ``only``
+    as a search filters by it, but for ``ages``, which move with the days; ``reach_rung`` the same in words.
     """
 
     name: str
@@ -27,30 +39,98 @@ class Rule:
     harvest: tuple[Condition, ...]
     reach: ScopeFilter
     reach_rung: Rung
+    ages: tuple[Age, ...] = ()
+    show: Show | None = None
+
+    def reach_of(self, asked: Asked) -> ScopeFilter:
+        """What a search by this rule reaches now, and shows."""
+        reach = self.reach
+        for age in self.ages:
+            if isinstance(age, NewerThan):
+                reach = replace(reach, studied_from=age.first_day(asked.now))
+            else:
+                reach = replace(reach, studied_to=age.last_day(asked.now))
+        if self.show is not None and asked.verb in QUERIES:
+            reach = replace(reach, shows=self.show.attributes)
+        return reach
 
 
-def rule_of_flow(flow: Flow) -> Rule:
-    """The rule of a flow."""
-    labels = modalities = None
-    for condition in flow.only:
-        if isinstance(condition, Label):
-            labels = condition.labels
-        else:
-            modalities = condition.modalities
-    words = ", ".join(sorted((labels or frozenset()) | (modalities or frozenset())))
+def rule_of_flow(flow: Flow, senders: frozenset[str]) -> Rule:
+    """The rule of a flow for one device; ``senders`` are the devices whose objects are its own."""
+    only = tuple(Own(each.where, senders) if isinstance(each, Own) else each for each in flow.only)
     return Rule(
         name=f"flow {flow.name}",
-        only=flow.only,
+        only=only,
         conditions=flow.term,
         budget=(flow.budget,) if flow.budget else (),
         harvest=(flow.harvest,),
-        reach=ScopeFilter(labels, modalities),
-        reach_rung=passed(Step.SCOPE, f"only {words}" if words else "everything"),
+        reach=_reach(only),
+        reach_rung=_reach_rung(only),
+        ages=_ages(only),
+        show=flow.show,
     )
 
 
 def rule_of_grant(grant: Grant) -> Rule:
-    """The rule of a grant; grants reach everything."""
-    everything = passed(Step.SCOPE, "everything")
-    name, conditions = f"grant {grant.name}", grant.need + grant.term
-    return Rule(name, (), conditions, (), (grant.harvest,), ScopeFilter(), everything)
+    """The rule of a grant."""
+    return Rule(
+        name=f"grant {grant.name}",
+        only=grant.only,
+        conditions=grant.need + grant.term,
+        budget=(),
+        harvest=(grant.harvest,),
+        reach=_reach(grant.only),
+        reach_rung=_reach_rung(grant.only),
+        ages=_ages(grant.only),
+        show=grant.show,
+    )
+
+
+def _reach(only: tuple[OfObjects, ...]) -> ScopeFilter:
+    reach = ScopeFilter()
+    for each in only:
+        match each:
+            case Label(labels=labels):
+                reach = replace(reach, labels=labels)
+            case Modality(modalities=modalities):
+                reach = replace(reach, modalities=modalities)
+            case SopClass(uids=uids):
+                reach = replace(reach, sop_classes=uids)
+            case Own(senders=senders):
+                reach = replace(reach, senders=senders)
+            case Study(uids=uids):
+                reach = replace(reach, studies=uids)
+            case NewerThan() | OlderThan():
+                continue
+            case _:
+                assert_never(each)
+    return reach
+
+
+def _ages(only: tuple[OfObjects, ...]) -> tuple[Age, ...]:
+    return tuple(each for each in only if isinstance(each, NewerThan | OlderThan))
+
+
+def _reach_rung(only: tuple[OfObjects, ...]) -> Rung:
+    words = ", ".join(_in_words(each) for each in only)
+    return passed(Step.SCOPE, f"only {words}" if words else "everything")
+
+
+def _in_words(each: OfObjects) -> str:
+    match each:
+        case Label(labels=words):
+            return f"label {' or '.join(sorted(words))}"
+        case Modality(modalities=words):
+            return f"modality {' or '.join(sorted(words))}"
+        case SopClass(uids=words):
+            return f"SOP class {' or '.join(sorted(words))}"
+        case Study(uids=words):
+            return f"study {' or '.join(sorted(words))}"
+        case Own():
+            return "its own"
+        case NewerThan(days=days):
+            return f"of the last {days} days"
+        case OlderThan(days=days):
+            return f"older than {days} days"
+        case _:
+            assert_never(each)

@@ -11,22 +11,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from itertools import product
-from types import MappingProxyType
 
 from leadglass.model.action import ARCHIVE, MACHINE_VERBS, PERSON_VERBS, Verb
 from leadglass.model.caller import Transport
 from leadglass.policy.climb import SEARCHES
 from leadglass.policy.conditions.expires import Expires
-from leadglass.policy.conditions.label import Label
-from leadglass.policy.conditions.per_hour import HARVEST, OBJECTS, PerHour, weighed
+from leadglass.policy.conditions.need import NeedApproval, NeedReason
+from leadglass.policy.conditions.own import Own
 from leadglass.policy.conditions.review_by import ReviewBy
 from leadglass.policy.explain import address_beside, address_in
-from leadglass.policy.modalities import MODALITIES
-from leadglass.policy.model import ANY, INTERNET, OUTGOING_VERBS, Bound, Device, Flow
+from leadglass.policy.kinds_of_object import attributes_told_apart, kinds_of_object
+from leadglass.policy.lookup import senders_of
+from leadglass.policy.model import ANY, INTERNET, OUTGOING_VERBS, Bound, Device, Flow, Grant, OfObjects
 from leadglass.policy.moments import moments_of
 from leadglass.policy.policy import Policy
+from leadglass.policy.question import APPROVED, FLAGS, MFA, REASON
+from leadglass.policy.rule import QUERIES
+from leadglass.policy.usage_told_apart import budgets_of, usage_told_apart
 
-MFA, STORES = "mfa", "stores"
 MOMENT = "%Y-%m-%dT%H:%MZ"
 Circumstances = tuple[tuple[str, str], ...]
 """Words of a question, in order: key and value, the value empty where the best case is asked."""
@@ -45,7 +47,7 @@ class Cell:
     circumstances: Circumstances = ()
 
     def __str__(self) -> str:
-        words = (key if key == MFA else f"{key}={value}" for key, value in self.circumstances if value)
+        words = (key if key in FLAGS else f"{key}={value}" for key, value in self.circumstances if value)
         return " ".join((self.subject, self.verb, self.target, *words))
 
 
@@ -82,10 +84,12 @@ class Space:
     def _device(self, name: str) -> Iterator[Cell]:
         found = [policy.devices[name] for policy in self.policies if name in policy.devices]
         flows = [flow for policy in self.policies for flow in policy.lookup.flows_from.get(name, ())]
-        objects = _objects(flows, found)
+        makes = [device.makes for device in found]
+        objects = kinds_of_object(_only(flows), makes, self._senders(name, flows))
+        asked = {**objects, **attributes_told_apart([flow.show for flow in flows])}
         for verb in sorted(MACHINE_VERBS):
             ways = self._ways(flows, found, verb) if self.every_way else {}
-            yield from _cells(name, verb, ARCHIVE, {**ways, "at": self._times(flows, found)}, objects)
+            yield from _cells(name, verb, ARCHIVE, {**ways, "at": self._times(flows, found)}, asked)
 
     def _ways(self, flows: Sequence[Flow], found: Sequence[Device], verb: Verb) -> dict[str, Sequence[str]]:
         """How a device may come, right or wrong."""
@@ -96,15 +100,16 @@ class Space:
             ways["ae"] = titles
         if places:
             ways["ip"] = places
-        return {**ways, **_hours(_budgets(flows, verb), verb)}
+        return {**ways, **usage_told_apart(budgets_of(flows, verb), verb)}
 
     def _outgoing(self, name: str) -> Iterator[Cell]:
         flows = [flow for policy in self.policies for flow in policy.lookup.flows_to.get(name, ())]
         found = [policy.devices[name] for policy in self.policies if name in policy.devices]
+        objects = kinds_of_object(_only(flows), (), self._senders(name, flows))
         for verb in sorted(OUTGOING_VERBS):
-            ways = _hours(_budgets(flows, verb), verb) if self.every_way else {}
-            ways = {**ways, "at": self._times(flows, found)}
-            yield from _cells(ARCHIVE, verb, name, ways, _objects(flows, []))
+            hours = usage_told_apart(budgets_of(flows, verb), verb) if self.every_way else {}
+            ways = {**hours, "at": self._times(flows, found)}
+            yield from _cells(ARCHIVE, verb, name, ways, objects)
 
     def _people(self, group: str) -> Iterator[Cell]:
         zones = sorted({name for policy in self.policies for name in policy.zones})
@@ -112,11 +117,13 @@ class Space:
             grant for policy in self.policies for grant in policy.grants.values() if group in grant.groups
         ]
         bounds = [bound for grant in grants for bound in grant.term]
+        ways = {"from": tuple(zones), "at": self._moments(bounds), **_given(grants)}
+        objects = kinds_of_object(_only(grants), (), frozenset())
+        asked = {**objects, **attributes_told_apart([grant.show for grant in grants])}
         for verb in sorted(PERSON_VERBS):
             budgets = [grant.harvest for grant in grants if verb in grant.can]
-            hours = _hours(budgets, verb) if self.every_way else {}
-            ways = {"from": tuple(zones), **hours, "at": self._moments(bounds), MFA: (MFA, "")}
-            yield from _cells(group, verb, ANY, ways, {})
+            hours = usage_told_apart(budgets, verb) if self.every_way else {}
+            yield from _cells(group, verb, ANY, {**ways, **hours}, asked)
 
     def _stranger(self) -> Iterator[Cell]:
         ways: dict[str, Sequence[str]] = {"transport": _MACHINE_TRANSPORTS}
@@ -126,6 +133,13 @@ class Space:
             yield from _cells(INTERNET, verb, ARCHIVE, ways, {})
         for verb in sorted(PERSON_VERBS):
             yield from _cells(INTERNET, verb, ANY, {MFA: (MFA, "")}, {})
+
+    def _senders(self, name: str, flows: Sequence[Flow]) -> frozenset[str]:
+        """Whose objects are a device's own in one of the policies, where a rule asks."""
+        if not any(isinstance(each, Own) for each in _only(flows)):
+            return frozenset()
+        several = (senders_of(name, policy.devices) for policy in self.policies if name in policy.devices)
+        return frozenset().union(*several)
 
     def _inside(self) -> list[str]:
         """An address in each zone, where a stranger may have plugged in."""
@@ -176,6 +190,21 @@ class Space:
         return ("", *(moment.strftime(MOMENT) for moment in later))
 
 
+def _only(rules: Sequence[Flow] | Sequence[Grant]) -> list[OfObjects]:
+    return [each for rule in rules for each in rule.only]
+
+
+def _given(grants: Sequence[Grant]) -> dict[str, Sequence[str]]:
+    """What a person may have given, or not: a second factor, and what these grants need besides."""
+    needs = {type(need) for grant in grants for need in grant.need}
+    given: dict[str, Sequence[str]] = {MFA: (MFA, "")}
+    if NeedReason in needs:
+        given[REASON] = (REASON, "")
+    if NeedApproval in needs:
+        given[APPROVED] = (APPROVED, "")
+    return given
+
+
 def _cells(
     subject: str,
     verb: Verb,
@@ -183,49 +212,11 @@ def _cells(
     ways: Mapping[str, Sequence[str]],
     objects: Mapping[str, Sequence[str]],
 ) -> Iterator[Cell]:
-    told = {**objects, **ways} if verb in _OF_OBJECTS else ways
+    told = dict(ways)
+    if verb in _OF_OBJECTS:
+        unasked = set() if verb in QUERIES else {"show"}
+        if verb is Verb.STORE and target == ARCHIVE:
+            unasked.add("sender")  # what a device stores it has sent
+        told = {**{key: values for key, values in objects.items() if key not in unasked}, **ways}
     for values in product(*told.values()):
         yield Cell(subject, verb, target, tuple(zip(told, values, strict=True)))
-
-
-def _budgets(flows: Sequence[Flow], verb: Verb) -> list[PerHour]:
-    """What holds for a verb."""
-    giving = [flow for flow in flows if verb in flow.can]
-    if verb in SEARCHES:
-        return [flow.harvest for flow in giving]
-    return [flow.budget for flow in giving if flow.budget is not None]
-
-
-def _hours(budgets: Sequence[PerHour], verb: Verb) -> dict[str, Sequence[str]]:
-    """How much of the hour is used that the budgets tell apart: nothing, and all that each permits.
-
-    What is built in no policy mentions; alone it tells nothing apart.
-    """
-    told: dict[str, Sequence[str]] = {}
-    for what in weighed(verb):
-        limits = {limit for budget in budgets if (limit := budget.limit(what)) is not None}
-        if verb in SEARCHES and limits <= {HARVEST.limit(what)}:
-            continue
-        if limits:
-            key = STORES if verb is Verb.STORE and what == OBJECTS else what
-            told[key] = ("0", *map(str, sorted(limits)))
-    return told
-
-
-def _objects(flows: Sequence[Flow], devices: Sequence[Device]) -> Mapping[str, Sequence[str]]:
-    """The kinds of object that the rules tell apart: what they mention, and one that they do not."""
-    modalities: set[str] = set()
-    labels: set[str] = set()
-    for condition in (condition for flow in flows for condition in flow.only):
-        if isinstance(condition, Label):
-            labels |= condition.labels
-        else:
-            modalities |= condition.modalities
-    modalities |= {code for device in devices if device.makes is not None for code in device.makes.modalities}
-    limited = bool(modalities) or any(device.makes is not None for device in devices)
-    told: dict[str, Sequence[str]] = {}
-    if limited:
-        told["modality"] = (*sorted(modalities), min(MODALITIES - modalities))
-    if labels:
-        told["label"] = (*sorted(labels), "")
-    return MappingProxyType(told)

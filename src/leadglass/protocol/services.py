@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from leadglass.model.action import Verb
 from leadglass.model.names import Uid
-from leadglass.protocol.storage_classes import STORAGE_CLASSES
+from leadglass.model.storage_classes import STORAGE_CLASSES
 
 VERIFICATION = Uid("1.2.840.10008.1.1")
 PATIENT_ROOT_FIND = Uid("1.2.840.10008.5.1.4.1.2.1.1")

@@ -14,7 +14,8 @@ from leadglass.model.errors import DatasetInvalid, NotPermitted, OutOfResources
 from leadglass.model.event import Outcome
 from leadglass.model.names import AETitle, Uid
 from leadglass.model.query import Level, Root
-from tests.support.archive_rig import CT1, WS1, ArchiveRig, archive_rig, ct_images
+from tests.support.archive_rig import CT1, POLICY, WS1, ArchiveRig, archive_rig, ct_images
+from tests.support.policies import policy
 
 EXPLICIT = Uid("1.2.840.10008.1.2.1")
 COUNT = 600
@@ -130,3 +131,59 @@ def test_an_identifier_that_cannot_be_read_is_refused_after_the_gate(full: Archi
         finder(full, 10).begin(replace(everything(), identifier=b"\xff" * 9))
     full.committer.flush()
     assert full.audit("operation.find")[-1].event.outcome is Outcome.ALLOWED
+
+
+MINIMUM = POLICY.replace('"get", "move"] }', '"get", "move"], show = ["StudyDate", "Modality"] }')
+
+
+@pytest.fixture
+def narrow(full: ArchiveRig) -> Iterator[ArchiveRig]:
+    """What ws1 may query shows dates and modalities only."""
+    full.gate.replace_policy(policy(MINIMUM))
+    yield full
+    full.gate.replace_policy(policy(POLICY))
+
+
+def values_of(rig: ArchiveRig, keys: list[tuple[str, str]], level: Level = Level.STUDY) -> dict[str, str]:
+    answers = finder(rig, 10).begin(asked(keys, level))
+    [[answer]] = all_chunks(answers)
+    answers.close("")
+    return {element.keyword: element.text for element in decode_answer(answer, EXPLICIT)}
+
+
+def test_an_answer_holds_the_minimum_that_the_rule_shows(narrow: ArchiveRig) -> None:
+    found = values_of(
+        narrow, [("PatientName", ""), ("PatientID", "*"), ("StudyDate", ""), ("StudyInstanceUID", "")]
+    )
+    assert (found["PatientName"], found["PatientID"]) == ("", "")
+    assert found["StudyDate"]
+    assert found["StudyInstanceUID"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "level", "named"),
+    [
+        ([("PatientName", "A*")], Level.STUDY, "PatientName"),
+        ([("StudyDate", "20200101-"), ("PatientID", "X")], Level.STUDY, "PatientID"),
+    ],
+)
+def test_a_query_that_matches_on_what_is_not_shown_is_refused_and_recorded(
+    narrow: ArchiveRig, keys: list[tuple[str, str]], level: Level, named: str
+) -> None:
+    with pytest.raises(NotPermitted):
+        finder(narrow, 10).begin(asked(keys, level))
+    narrow.committer.flush()
+    event = narrow.audit("operation.find")[-1].event
+    assert event.outcome is Outcome.DENIED
+    assert event.reason == f"scope: flows.read.show does not show {named}, so nothing is matched on it"
+    assert event.fix == f"add {named} to flows.read.show if that is really needed"
+
+
+def test_the_key_of_a_level_must_be_shown(narrow: ArchiveRig) -> None:
+    patients = replace(asked([("PatientID", "")], Level.PATIENT), root=Root.PATIENT)
+    with pytest.raises(NotPermitted):
+        finder(narrow, 10).begin(patients)
+
+
+def test_a_query_on_what_is_shown_is_answered(narrow: ArchiveRig) -> None:
+    assert values_of(narrow, [("StudyDate", "19000101-"), ("StudyInstanceUID", "")])["StudyDate"]

@@ -9,14 +9,35 @@ from leadglass.policy.conditions import (
     label,
     modality,
     need,
+    newer_than,
+    older_than,
+    own,
     per_hour,
     review_by,
+    show,
+    sop_class,
+    study,
     weekdays,
 )
 
 CASES = [
     case
-    for condition in (expires, hours, label, modality, need, per_hour, review_by, weekdays)
+    for condition in (
+        expires,
+        hours,
+        label,
+        modality,
+        need,
+        newer_than,
+        older_than,
+        own,
+        per_hour,
+        review_by,
+        show,
+        sop_class,
+        study,
+        weekdays,
+    )
     for case in condition.TRUTH_TABLE
 ]
 

@@ -251,7 +251,7 @@ def test_scope_of_a_search_is_the_union_of_the_rules_that_carry() -> None:
             ScopeFilter(None, frozenset({"MR"})),
         )
     )
-    assert decision.ladder[5].detail == "only CT, day, night or only MR"
+    assert decision.ladder[5].detail == "only label day or night, modality CT or only modality MR"
 
 
 def test_one_rule_without_only_opens_the_whole_scope() -> None:

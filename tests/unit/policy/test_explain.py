@@ -65,6 +65,7 @@ def test_overrides_and_strangers_are_refused_by_the_rule_that_stops_them(
     [
         ("ct9 find archive", 'unknown caller "ct9"; did you mean "ct1"?'),
         ("ct1 find archve", 'unknown target "archve"; did you mean "archive"?'),
+        ("ct1 find archive sender=ct9", 'unknown sender "ct9"; did you mean "ct1"?'),
         ("ct1 find archive from=legcy", 'unknown zone "legcy"; did you mean "legacy"?'),
     ],
 )

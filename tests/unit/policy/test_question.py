@@ -6,6 +6,7 @@ import pytest
 
 from leadglass.model.action import Verb
 from leadglass.model.caller import Transport
+from leadglass.model.names import Uid
 from leadglass.model.usage import Usage
 from leadglass.policy import Question, QuestionInvalid, parse_question
 
@@ -13,21 +14,29 @@ from leadglass.policy import Question, QuestionInvalid, parse_question
 def test_every_word_of_a_question_is_read() -> None:
     text = (
         "us1 store archive modality=US transport=plain ip=10.20.9.5 at=2026-12-24T23:00 "
-        "label=night label=teaching from=remote ae=LOGIQ stores=5 mfa"
+        "label=night label=teaching from=remote ae=LOGIQ stores=5 mfa reason approved "
+        "age=90d sender=ct1 show=StudyDate sop_class=CTImageStorage study=1.2.3"
     )
     assert parse_question(text) == Question(
         subject="us1",
         verb=Verb.STORE,
         target="archive",
         ae="LOGIQ",
+        age_days=90,
         at=datetime(2026, 12, 24, 23),  # noqa: DTZ001  in whatever zone the policy says
         from_zone="remote",
         ip="10.20.9.5",
         labels=frozenset({"night", "teaching"}),
         modality="US",
+        sender="ct1",
+        show="StudyDate",
+        sop_class=Uid("1.2.840.10008.5.1.4.1.1.2"),
         used=Usage(objects=5),
+        study=Uid("1.2.3"),
         transport=Transport.PLAIN,
         mfa=True,
+        reason=True,
+        approved=True,
     )
 
 
@@ -53,6 +62,10 @@ def test_time_with_a_zone_keeps_it() -> None:
         ("us1 find archive ip=1", 'ip="1" is no IP address'),
         ("us1 find archive at=tomorrow", 'at="tomorrow" is no time'),
         ("us1 find archive modality=us", 'modality="us" is no modality'),
+        ("us1 find archive age=old", 'age="old" is no age; write age=90d'),
+        ("us1 find archive show=PatientNam", 'unknown attribute "PatientNam"; did you mean "PatientName"?'),
+        ("us1 get archive sop_class=CTImage", 'unknown SOP class "CTImage"; did you mean "CTImageStorage"?'),
+        ("us1 get archive study=one", 'study="one" is no UID'),
         ("us1 find archive stores=-1", 'stores="-1" is no number'),
         ("us1 find archive transport=tls", 'unknown transport "tls"; did you mean "mtls"?'),
         ("x" * 1025, "a question has at most 1024 characters"),

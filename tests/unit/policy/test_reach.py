@@ -234,6 +234,14 @@ CHANGES = (
     ("review_by = 2027-01-31", "review_by = 2026-12-01"),
     ('need = ["mfa"]', "need = []"),
     ('transport = "mtls" }\nlegacy', 'transport = ["mtls", "https"] }\nlegacy'),
+    ('"echo", "find"', '"echo", "find", "store"'),
+    ("[flows]", '[flows]\nseen = { from = ["ws1"], to = "archive", can = ["find"], show = ["StudyDate"] }'),
+    ("[flows]", '[flows]\nsent = { from = ["ct1"], to = "archive", can = ["find", "get"], only = "own" }'),
+    ("[flows]", '[flows]\nfew = { from = ["us1"], to = "archive", can = ["get"], older_than = "30d" }'),
+    ("[flows]", '[flows]\nkind = { from = ["us1"], to = "archive", can = ["get"], only = "sop_class:1.2" }'),
+    ('on = "any"', 'on = "label:night"'),
+    ('on = "any"', 'on = "any", newer_than = "1w"'),
+    ('need = ["mfa"]', 'need = ["mfa", "reason"]'),
 )
 SUBJECTS = ("ct1", "us1", "ws1", "night", "archive", "rads", "internet")
 
@@ -260,7 +268,10 @@ SUBJECTS = ("ct1", "us1", "ws1", "night", "archive", "rads", "internet")
                     "objects=300",
                     "objects=601",
                 ),
-                *("from=reading", "from=remote", "mfa"),
+                *("from=reading", "from=remote", "mfa", "reason", "approved"),
+                *("age=0d", "age=7d", "age=8d", "age=30d", "age=31d", "age=400d"),
+                *("show=StudyDate", "show=PatientName", "sender=ct1", "sender=us1"),
+                *("sop_class=1.2", "sop_class=1.3", "study=1.2"),
             )
         )
     ),

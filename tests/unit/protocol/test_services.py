@@ -3,9 +3,10 @@ from __future__ import annotations
 from pydicom._uid_dict import UID_dictionary
 from pynetdicom import sop_class
 
+from leadglass.model import storage_classes
 from leadglass.model.action import Verb
 from leadglass.model.names import Uid, parse_uid
-from leadglass.protocol import services, storage_classes
+from leadglass.protocol import services
 from leadglass.protocol import transfer_syntaxes as ts
 
 

@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from leadglass.model.action import ARCHIVE, MACHINE_VERBS, PERSON_VERBS
-from leadglass.policy.conditions.label import Label
-from leadglass.policy.conditions.modality import Modality
-from leadglass.policy.conditions.need import NeedMfa
+from leadglass.policy.conditions.need import NeedApproval, NeedMfa, NeedReason
 from leadglass.policy.conditions.per_hour import PerHour
 from leadglass.policy.model import (
-    ANY,
     GROUP_PREFIX,
     ZONE_PREFIX,
     Direction,
     Expectation,
     Flow,
     Grant,
+    Need,
     PolicyTest,
     StatedInvariant,
 )
 from leadglass.policy.reading.budgets import read_flow_budgets, read_grant_harvest
+from leadglass.policy.reading.objects import read_flow_objects, read_grant_objects, read_show
 from leadglass.policy.reading.times import read_term
-from leadglass.policy.reading.words import (
-    dotted,
-    is_label,
-    is_modality,
-    read_references,
-    read_verbs,
-    refuse_reserved,
-)
+from leadglass.policy.reading.words import read_references, read_verbs, refuse_reserved
 from leadglass.sitefile import quoted, suggest
 from leadglass.sitefile.table import Table
 
 _CLAIM = re.compile(r"(role|oidc):[!-)+-~]{1,128}")  # printable, without space and without *
 _DEVICE = "device:"
-_LABEL, _MODALITY = "label:", "modality:"
+_NEEDS: Mapping[str, Need] = MappingProxyType(
+    {"mfa": NeedMfa(), "reason": NeedReason(), "approval": NeedApproval()}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +89,17 @@ def read_flow(name: str, table: Table, names: Names) -> Flow:
     targets = read_references(table, "to", known)
     direction, parties = _direction(table, sources, targets)
     budget, harvest = read_flow_budgets(table, names.harvest)
+    can = read_verbs(table, MACHINE_VERBS)
     flow = Flow(
         name=name,
         direction=direction,
         parties=parties,
-        can=read_verbs(table, MACHINE_VERBS),
-        only=_only(table),
+        can=can,
+        only=read_flow_objects(table, names.time_zone),
         term=read_term(table, names.time_zone),
         budget=budget,
         harvest=harvest,
+        show=read_show(table, can),
         note=table.text("note") or "",
     )
     table.refuse_others()
@@ -125,51 +122,26 @@ def _direction(
     return Direction.TO_ARCHIVE, ()
 
 
-def _only(table: Table) -> tuple[Label | Modality, ...]:
-    words = table.words("only")
-    if words == ():
-        table.notes.error(
-            table.place_of("only"), '"only" is empty', "name a label or modality, or leave it out"
-        )
-    labels, modalities = set(), set()
-    for number, word in enumerate(words or ()):
-        if word.startswith(_LABEL) and is_label(table, "only", number, word.removeprefix(_LABEL)):
-            labels.add(word.removeprefix(_LABEL))
-        elif word.startswith(_MODALITY) and is_modality(table, "only", number, word.removeprefix(_MODALITY)):
-            modalities.add(word.removeprefix(_MODALITY))
-        elif not word.startswith((_LABEL, _MODALITY)):
-            hint = 'write "label:night" or "modality:CT"'
-            table.notes.error(table.place_of("only", number), f"{quoted(word)} is not understood", hint)
-    where = f"{dotted(table)}.only"
-    read: tuple[Label | Modality, ...] = ()
-    if labels:
-        read += (Label(where, frozenset(labels)),)
-    if modalities:
-        read += (Modality(where, frozenset(modalities)),)
-    return read
-
-
 def read_grant(name: str, table: Table, names: Names) -> Grant:
     """One grant; what is wrong in it is noted and left out."""
     table.require("who", "name groups; an empty list is nobody")
     table.require("from", "name zones; an empty list is nowhere")
-    table.require("on", 'write on = "any"')
-    on = table.text("on")
-    if on is not None:
-        table.one_of("on", on, (ANY,))
+    can = read_verbs(table, PERSON_VERBS)
     need = tuple(
-        NeedMfa()
+        _NEEDS[word]
         for number, word in enumerate(table.words("need") or ())
-        if table.one_of("need", word, ("mfa",), number)
+        if table.one_of("need", word, _NEEDS, number)
     )
     grant = Grant(
         name=name,
         groups=frozenset(read_references(table, "who", names.people)),
         zones=frozenset(read_references(table, "from", names.zones)),
-        can=read_verbs(table, PERSON_VERBS),
+        can=can,
+        only=read_grant_objects(table, names.time_zone),
         need=need,
         term=read_term(table, names.time_zone),
         harvest=read_grant_harvest(table, names.harvest),
+        show=read_show(table, can),
         note=table.text("note") or "",
     )
     table.refuse_others()

@@ -9,7 +9,7 @@ from leadglass.model.action import Verb
 from leadglass.sitefile import Place, quoted, suggest
 from leadglass.sitefile.table import Notes, Table
 
-RESERVED = frozenset({"any", "archive", "internet", "mfa", "site"})
+RESERVED = frozenset({"any", "approved", "archive", "internet", "mfa", "reason", "site"})
 
 _MODALITY = re.compile(r"[A-Z0-9_]{1,16}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")

@@ -7,6 +7,8 @@ directories, which are files only; and the industrial classes that PS3.6 registe
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from leadglass.model.names import Uid
 
 CURRENT: tuple[tuple[Uid, str], ...] = (
@@ -230,3 +232,12 @@ RETIRED: tuple[tuple[Uid, str], ...] = (
 )
 
 STORAGE_CLASSES = CURRENT + RETIRED
+
+
+def keyword(name: str) -> str:
+    """The name of a class as one word: ``CTImageStorage``."""
+    return "".join(letter for letter in name if letter.isalnum())
+
+
+# By the name as one word; where a class took over the name of a retired one, it is the one in use.
+BY_KEYWORD = MappingProxyType({keyword(name): uid for uid, name in RETIRED + CURRENT})

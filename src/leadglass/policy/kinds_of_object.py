@@ -1,0 +1,58 @@
+"""The kinds of object that some rules tell apart: what they mention, and one for all that they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from leadglass.model.storage_classes import BY_KEYWORD
+from leadglass.policy.attributes import ALWAYS_SHOWN, ATTRIBUTES
+from leadglass.policy.conditions.label import Label
+from leadglass.policy.conditions.modality import Modality
+from leadglass.policy.conditions.newer_than import NewerThan
+from leadglass.policy.conditions.older_than import OlderThan
+from leadglass.policy.conditions.show import Show
+from leadglass.policy.conditions.sop_class import SopClass
+from leadglass.policy.conditions.study import Study
+from leadglass.policy.modalities import MODALITIES
+from leadglass.policy.model import OfObjects
+
+STANDS_FOR_OTHERS = frozenset({"modality", "sop_class", "show"})
+"""Of these words of a question the last value is for all that no rule mentions."""
+
+
+def kinds_of_object(
+    only: Sequence[OfObjects], makes: Sequence[Modality | None], senders: frozenset[str]
+) -> Mapping[str, Sequence[str]]:
+    """The words of a question, each with its values; an empty value says nothing.
+
+    ``makes`` are of the devices, ``senders`` whose objects rules call their own.
+    """
+    modalities = {code for each in (*only, *makes) if isinstance(each, Modality) for code in each.modalities}
+    labels = {label for each in only if isinstance(each, Label) for label in each.labels}
+    classes = {uid for each in only if isinstance(each, SopClass) for uid in each.uids}
+    studies = {uid for each in only if isinstance(each, Study) for uid in each.uids}
+    days = {each.days for each in only if isinstance(each, NewerThan | OlderThan)}
+    told: dict[str, Sequence[str]] = {}
+    if any(isinstance(each, Modality) for each in (*only, *makes)):
+        told["modality"] = (*sorted(modalities), min(MODALITIES - modalities))
+    if labels:
+        told["label"] = (*sorted(labels), "")
+    if classes:
+        told["sop_class"] = (*sorted(classes), min(set(BY_KEYWORD.values()) - classes))
+    if studies:
+        told["study"] = (*sorted(studies), "")
+    if senders:
+        told["sender"] = (*sorted(senders), "")
+    if days:
+        told["age"] = (*(f"{day}d" for day in sorted(days | {day + 1 for day in days})), "")
+    return MappingProxyType(told)
+
+
+def attributes_told_apart(shows: Sequence[Show | None]) -> Mapping[str, Sequence[str]]:
+    """The word that asks for an attribute, with those that rules show; for queries only."""
+    shown = frozenset().union(*(show.attributes for show in shows if show is not None))
+    if all(show is None for show in shows):
+        return MappingProxyType({})
+    others = ATTRIBUTES - ALWAYS_SHOWN - shown
+    return MappingProxyType({"show": (*sorted(shown), *sorted(others)[:1])})
