@@ -18,7 +18,7 @@ SOURCES := src tests bench docs
 TIERS := $(wildcard tests/contract tests/interop tests/faults tests/fuzz)
 PURE_ROOMS := model protocol policy sitefile
 
-.PHONY: help demo test check unit fuzz torture abuse bench million large decisions docs fmt lock peers clean
+.PHONY: help demo test check unit fuzz torture abuse bench million restart processes large decisions docs fmt lock peers clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -61,6 +61,12 @@ bench: $(INSTALLED) peers ## measure against Orthanc and DCMTK, write docs/refer
 
 million: $(INSTALLED) ## C-FIND at 5,000 and at a million studies (five minutes, 3 GB of disk)
 	$(BIN)/python -m bench.million $(ARGS)
+
+restart: $(INSTALLED) ## until the server is ready again after kill -9 in the middle of stores, at a million instances (three minutes)
+	$(BIN)/python -m bench.restart $(ARGS)
+
+processes: $(INSTALLED) ## two servers side by side against one: the most that several processes could bring (two minutes)
+	$(BIN)/python -m bench.processes
 
 large: $(INSTALLED) ## one object of 2 GB, and what a scanner waits beside it (two minutes, 5 GB of disk)
 	$(BIN)/python -m bench.large $(ARGS)

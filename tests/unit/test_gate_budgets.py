@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import count
 
 import pytest
+from structlog.testing import capture_logs
 
 from leadglass.gate import Gate, Revealed
 from leadglass.ledger import BUCKET_S, HOUR_S
@@ -194,12 +195,12 @@ def test_an_alert_comes_once_in_an_hour_and_each_refusal_as_usual(
     assert len(trail.of("budget.exceeded")) == 2
 
 
-def test_the_log_is_told_and_names_no_patient(gate: Gate, capsys: pytest.CaptureFixture[str]) -> None:
-    reveal(gate, *range(123456, 123520))
-    logged = capsys.readouterr().out
-    assert "budget exceeded" in logged
-    assert "ws1" in logged
-    assert "1234" not in logged
+def test_the_log_is_told_and_names_no_patient(gate: Gate) -> None:
+    with capture_logs() as logged:
+        reveal(gate, *range(123456, 123520))
+    [line] = logged
+    assert (line["event"], line["log_level"], line["who"]) == ("budget exceeded", "warning", "ws1")
+    assert "1234" not in str(line)
 
 
 def test_what_was_used_counts_under_another_policy_and_its_budget_at_once(gate: Gate) -> None:

@@ -13,8 +13,8 @@ from leadglass.model.action import NO_FACTS, Facts, Verb
 class Asked:
     """What conditions weigh. ``now`` is aware.
 
-    Of a person: ``mfa``, whether there was a second factor; ``reason``, whether one was given; ``approved``,
-    whether somebody else approved.
+    Of a person: ``who``, the name; ``mfa``, whether there was a second factor; ``reason``, whether one was
+    given; ``approved``, whether somebody else approved.
     """
 
     verb: Verb
@@ -23,6 +23,7 @@ class Asked:
     mfa: bool = False
     reason: bool = False
     approved: bool = False
+    who: str = ""
 
     @property
     def today(self) -> date:

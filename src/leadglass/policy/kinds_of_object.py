@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from leadglass.model.storage_classes import BY_KEYWORD
 from leadglass.policy.attributes import ALWAYS_SHOWN, ATTRIBUTES
+from leadglass.policy.conditions.assigned import Assigned
 from leadglass.policy.conditions.label import Label
 from leadglass.policy.conditions.modality import Modality
 from leadglass.policy.conditions.newer_than import NewerThan
@@ -22,14 +23,15 @@ STANDS_FOR_OTHERS = frozenset({"modality", "sop_class", "show"})
 
 
 def kinds_of_object(
-    only: Sequence[OfObjects], makes: Sequence[Modality | None], senders: frozenset[str]
+    subject: str, only: Sequence[OfObjects], makes: Sequence[Modality | None], senders: frozenset[str]
 ) -> Mapping[str, Sequence[str]]:
     """The words of a question, each with its values; an empty value says nothing.
 
-    ``makes`` are of the devices, ``senders`` whose objects rules call their own.
+    ``subject`` is who asks, ``makes`` are of the devices, ``senders`` whose objects rules call their own.
     """
     modalities = {code for each in (*only, *makes) if isinstance(each, Modality) for code in each.modalities}
     labels = {label for each in only if isinstance(each, Label) for label in each.labels}
+    labels |= {each.label_of(subject) for each in only if isinstance(each, Assigned)}
     classes = {uid for each in only if isinstance(each, SopClass) for uid in each.uids}
     studies = {uid for each in only if isinstance(each, Study) for uid in each.uids}
     days = {each.days for each in only if isinstance(each, NewerThan | OlderThan)}

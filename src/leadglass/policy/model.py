@@ -9,6 +9,7 @@ from enum import Enum
 from leadglass.model.action import Verb
 from leadglass.model.caller import Transport
 from leadglass.model.names import AETitle
+from leadglass.policy.conditions.assigned import Assigned
 from leadglass.policy.conditions.expires import Expires
 from leadglass.policy.conditions.hours import Hours
 from leadglass.policy.conditions.label import Label
@@ -35,7 +36,7 @@ REMOTE = "remote"
 Bound = Expires | ReviewBy | Hours | Weekdays
 """What bounds a rule in time."""
 Age = NewerThan | OlderThan
-OfObjects = Label | Modality | SopClass | Own | Study | NewerThan | OlderThan
+OfObjects = Label | Modality | SopClass | Own | Study | Assigned | NewerThan | OlderThan
 """What bounds the objects of a rule."""
 Need = NeedMfa | NeedReason | NeedApproval
 

@@ -1,6 +1,7 @@
 """The narrowest rule that would permit what a question asks, or why none does.
 
-Never a wildcard, a zone, another transport or a lifted guard: one device or group, one verb, one target.
+Never a wildcard, a zone, another transport or a lifted guard: one device or group, one verb, one target, and
+of objects and attributes only those that the question names.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from leadglass.model.action import ARCHIVE
+from leadglass.model.action import ARCHIVE, PERSON_VERBS
 from leadglass.model.decision import Step
 from leadglass.policy.explain import explain
 from leadglass.policy.model import ANY
 from leadglass.policy.policy import Policy
 from leadglass.policy.question import Question, QuestionInvalid
+
+_MENDED_BY_A_RULE = (Step.VERB, Step.SCOPE)
 
 
 class AllowedAlready(QuestionInvalid):
@@ -46,22 +49,55 @@ def narrowest_rule(policy: Policy, question: Question, now: datetime) -> NewRule
     if decision.allowed:
         raise AllowedAlready(f"it is allowed already, by {decision.rule}")
     stopped = decision.failed
-    if stopped is None or stopped.step is not Step.VERB or not decision.fix:
+    no_rule_gives_it = stopped is not None and stopped.step is Step.VERB and not decision.fix
+    if stopped is None or stopped.step not in _MENDED_BY_A_RULE or no_rule_gives_it:
         where = f"{stopped.step}: {stopped.detail}" if stopped else "refused"
         advice = f"; {decision.fix}" if decision.fix else ""
         raise NoRuleHelps(f"no further rule would permit it: {where}{advice}")
+    if question.verb in PERSON_VERBS:
+        return _grant(question, decision.zone or "")
+    return _flow(question)
+
+
+def _flow(question: Question) -> NewRule:
     subject, verb, target = question.subject, question.verb, question.target
-    if subject in policy.groups:
-        return NewRule(
-            "grants",
-            f"{subject}-{verb}",
-            {
-                "who": subject,
-                "from": (decision.zone or "",),
-                "on": ANY,
-                "can": (verb.value,),
-                "need": ("mfa",),
-            },
-        )
     device = target if subject == ARCHIVE else subject
-    return NewRule("flows", f"{device}-{verb}", {"from": (subject,), "to": target, "can": (verb.value,)})
+    entry: dict[str, str | tuple[str, ...]] = {"from": (subject,), "to": target, "can": (verb.value,)}
+    own = ("own",) if question.sender == device else ()
+    only = (*_labels(question), *_kinds(question), *own)
+    if only:
+        entry["only"] = only
+    return NewRule("flows", f"{device}-{verb}", entry | _bounds(question))
+
+
+def _grant(question: Question, zone: str) -> NewRule:
+    on = _labels(question) or ((f"study:{question.study}",) if question.study else (ANY,))
+    entry: dict[str, str | tuple[str, ...]] = {
+        "who": question.subject,
+        "from": (zone,),
+        "on": on if len(on) > 1 else on[0],
+        "can": (question.verb.value,),
+        "need": ("mfa",),
+    }
+    only = _kinds(question)
+    if only:
+        entry["only"] = only
+    return NewRule("grants", f"{question.subject}-{question.verb}", entry | _bounds(question))
+
+
+def _labels(question: Question) -> tuple[str, ...]:
+    return tuple(f"label:{label}" for label in sorted(question.labels))
+
+
+def _kinds(question: Question) -> tuple[str, ...]:
+    modality = (f"modality:{question.modality}",) if question.modality else ()
+    return (*modality, *((f"sop_class:{question.sop_class}",) if question.sop_class else ()))
+
+
+def _bounds(question: Question) -> dict[str, str | tuple[str, ...]]:
+    bounds: dict[str, str | tuple[str, ...]] = {}
+    if question.age_days:
+        bounds["newer_than"] = f"{question.age_days}d"
+    if question.show:
+        bounds["show"] = (question.show,)
+    return bounds

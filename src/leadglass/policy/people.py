@@ -20,7 +20,15 @@ def decide_person(
 ) -> Decision:
     """A person in a known zone asks the archive."""
     zone = identity.zone
-    asked = Asked(action.verb, now, action.facts, person.mfa, bool(person.reason), person.is_approved)
+    asked = Asked(
+        verb=action.verb,
+        now=now,
+        facts=action.facts,
+        mfa=person.mfa,
+        reason=bool(person.reason),
+        approved=person.is_approved,
+        who=person.name,
+    )
     if zone is None or action.target != ARCHIVE or action.verb not in PERSON_VERBS:
         return not_for(identity, action, "a person")
     rules = tuple(

@@ -9,6 +9,7 @@ from leadglass.model.action import Verb
 from leadglass.model.decision import Rung, Step
 from leadglass.model.permit import ScopeFilter
 from leadglass.policy.condition import Asked, Condition
+from leadglass.policy.conditions.assigned import Assigned
 from leadglass.policy.conditions.label import Label
 from leadglass.policy.conditions.modality import Modality
 from leadglass.policy.conditions.newer_than import NewerThan
@@ -18,8 +19,9 @@ from leadglass.policy.conditions.show import Show
 from leadglass.policy.conditions.sop_class import SopClass
 from leadglass.policy.conditions.study import Study
 from leadglass.policy.ladder import passed
-from leadglass.policy.model import Age, Flow, Grant, OfObjects
+from leadglass.policy.model import Flow, Grant, OfObjects
 
+Moving = NewerThan | OlderThan | Assigned
 QUERIES = frozenset({Verb.FIND, Verb.LIST})
 """What is answered with attributes, not with objects."""
 
@@ -29,7 +31,8 @@ class Rule:
     """``only`` bounds the objects, ``conditions`` the circumstances, ``budget`` the rate, ``show`` answers.
 
     ``budget`` is of stores, ``harvest`` of reading. ``name`` is as audit lines give it; ``reach`` is ``only``
-    as a search filters by it, but for ``ages``, which move with the days; ``reach_rung`` the same in words.
+    as a search filters by it, but for what ``moves`` with the day or with who asks; ``reach_rung`` the same
+    in words.
     """
 
     name: str
@@ -39,17 +42,22 @@ class Rule:
     harvest: tuple[Condition, ...]
     reach: ScopeFilter
     reach_rung: Rung
-    ages: tuple[Age, ...] = ()
+    moves: tuple[Moving, ...] = ()
     show: Show | None = None
 
     def reach_of(self, asked: Asked) -> ScopeFilter:
         """What a search by this rule reaches now, and shows."""
         reach = self.reach
-        for age in self.ages:
-            if isinstance(age, NewerThan):
-                reach = replace(reach, studied_from=age.first_day(asked.now))
-            else:
-                reach = replace(reach, studied_to=age.last_day(asked.now))
+        for each in self.moves:
+            match each:
+                case NewerThan():
+                    reach = replace(reach, studied_from=each.first_day(asked.now))
+                case OlderThan():
+                    reach = replace(reach, studied_to=each.last_day(asked.now))
+                case Assigned():
+                    reach = replace(reach, labels=frozenset({each.label_of(asked.who)}))
+                case _:
+                    assert_never(each)
         if self.show is not None and asked.verb in QUERIES:
             reach = replace(reach, shows=self.show.attributes)
         return reach
@@ -66,7 +74,7 @@ def rule_of_flow(flow: Flow, senders: frozenset[str]) -> Rule:
         harvest=(flow.harvest,),
         reach=_reach(only),
         reach_rung=_reach_rung(only),
-        ages=_ages(only),
+        moves=_moves(only),
         show=flow.show,
     )
 
@@ -81,7 +89,7 @@ def rule_of_grant(grant: Grant) -> Rule:
         harvest=(grant.harvest,),
         reach=_reach(grant.only),
         reach_rung=_reach_rung(grant.only),
-        ages=_ages(grant.only),
+        moves=_moves(grant.only),
         show=grant.show,
     )
 
@@ -100,15 +108,15 @@ def _reach(only: tuple[OfObjects, ...]) -> ScopeFilter:
                 reach = replace(reach, senders=senders)
             case Study(uids=uids):
                 reach = replace(reach, studies=uids)
-            case NewerThan() | OlderThan():
+            case NewerThan() | OlderThan() | Assigned():
                 continue
             case _:
                 assert_never(each)
     return reach
 
 
-def _ages(only: tuple[OfObjects, ...]) -> tuple[Age, ...]:
-    return tuple(each for each in only if isinstance(each, NewerThan | OlderThan))
+def _moves(only: tuple[OfObjects, ...]) -> tuple[Moving, ...]:
+    return tuple(each for each in only if isinstance(each, NewerThan | OlderThan | Assigned))
 
 
 def _reach_rung(only: tuple[OfObjects, ...]) -> Rung:
@@ -128,6 +136,8 @@ def _in_words(each: OfObjects) -> str:
             return f"study {' or '.join(sorted(words))}"
         case Own():
             return "its own"
+        case Assigned():
+            return "what is assigned"
         case NewerThan(days=days):
             return f"of the last {days} days"
         case OlderThan(days=days):

@@ -85,7 +85,7 @@ class Space:
         found = [policy.devices[name] for policy in self.policies if name in policy.devices]
         flows = [flow for policy in self.policies for flow in policy.lookup.flows_from.get(name, ())]
         makes = [device.makes for device in found]
-        objects = kinds_of_object(_only(flows), makes, self._senders(name, flows))
+        objects = kinds_of_object(name, _only(flows), makes, self._senders(name, flows))
         asked = {**objects, **attributes_told_apart([flow.show for flow in flows])}
         for verb in sorted(MACHINE_VERBS):
             ways = self._ways(flows, found, verb) if self.every_way else {}
@@ -105,7 +105,7 @@ class Space:
     def _outgoing(self, name: str) -> Iterator[Cell]:
         flows = [flow for policy in self.policies for flow in policy.lookup.flows_to.get(name, ())]
         found = [policy.devices[name] for policy in self.policies if name in policy.devices]
-        objects = kinds_of_object(_only(flows), (), self._senders(name, flows))
+        objects = kinds_of_object(name, _only(flows), (), self._senders(name, flows))
         for verb in sorted(OUTGOING_VERBS):
             hours = usage_told_apart(budgets_of(flows, verb), verb) if self.every_way else {}
             ways = {**hours, "at": self._times(flows, found)}
@@ -118,7 +118,7 @@ class Space:
         ]
         bounds = [bound for grant in grants for bound in grant.term]
         ways = {"from": tuple(zones), "at": self._moments(bounds), **_given(grants)}
-        objects = kinds_of_object(_only(grants), (), frozenset())
+        objects = kinds_of_object(group, _only(grants), (), frozenset())
         asked = {**objects, **attributes_told_apart([grant.show for grant in grants])}
         for verb in sorted(PERSON_VERBS):
             budgets = [grant.harvest for grant in grants if verb in grant.can]

@@ -290,7 +290,7 @@ def test_missing_version_is_an_error() -> None:
         ),
         (
             '[groups]\ng = []\n[grants.h]\nwho = "g"\nfrom = ["r"]\non = "all"\ncan = ["view"]',
-            '12:6: error: "all" is not understood; write "any" alone or "label:night" or',
+            '12:6: error: "all" is not understood; write "any" alone or "assigned" or',
         ),
         (
             '[groups]\ng = []\n[grants.h]\nwho = "g"\nfrom = ["r"]\non = "any"\ncan = ["store"]',

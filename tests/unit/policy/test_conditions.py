@@ -4,6 +4,7 @@ import pytest
 
 from leadglass.policy.condition import Case
 from leadglass.policy.conditions import (
+    assigned,
     expires,
     hours,
     label,
@@ -23,6 +24,7 @@ from leadglass.policy.conditions import (
 CASES = [
     case
     for condition in (
+        assigned,
         expires,
         hours,
         label,

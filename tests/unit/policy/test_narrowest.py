@@ -36,6 +36,47 @@ def test_group_is_given_one_verb_from_where_it_is_and_with_a_second_factor() -> 
     )
 
 
+@pytest.mark.parametrize(
+    ("question", "bounds"),
+    [
+        ("us1 find archive sender=us1", {"only": ("own",)}),
+        ("us1 find archive sender=ct1", {}),
+        (
+            "us1 get archive label=night label=day modality=US sop_class=CTImageStorage",
+            {"only": ("label:day", "label:night", "modality:US", "sop_class:1.2.840.10008.5.1.4.1.1.2")},
+        ),
+        ("us1 find archive age=90d show=StudyDate", {"newer_than": "90d", "show": ("StudyDate",)}),
+    ],
+)
+def test_rule_for_a_device_reaches_what_the_question_names(question: str, bounds: dict[str, object]) -> None:
+    found = dict(rule(question).entry)
+    assert {key: found[key] for key in found.keys() - {"from", "to", "can"}} == bounds
+
+
+@pytest.mark.parametrize(
+    ("question", "on", "bounds"),
+    [
+        ("nurses view any from=reading study=1.2.3", "study:1.2.3", {}),
+        ("nurses view any from=reading label=a label=b", ("label:a", "label:b"), {}),
+        ("nurses list any from=reading modality=CT", "any", {"only": ("modality:CT",)}),
+    ],
+)
+def test_rule_for_people_is_on_what_the_question_names(
+    question: str, on: str | tuple[str, ...], bounds: dict[str, object]
+) -> None:
+    found = dict(rule(question).entry)
+    assert found["on"] == on
+    assert {key: found[key] for key in found.keys() - {"who", "from", "on", "can", "need"}} == bounds
+
+
+def test_object_out_of_a_rule_s_reach_is_given_a_rule_of_its_own() -> None:
+    assert rule("archive store night label=day") == NewRule(
+        "flows",
+        "night-store",
+        {"from": ("archive",), "to": "night", "can": ("store",), "only": ("label:day",)},
+    )
+
+
 def test_what_is_allowed_needs_no_rule() -> None:
     with pytest.raises(AllowedAlready, match="by flow acquire"):
         rule("ct1 store archive")

@@ -98,6 +98,7 @@ def test_devices_of_one_site_share_what_is_their_own() -> None:
 @pytest.mark.parametrize(
     ("line", "filtered"),
     [
+        ('on = "assigned"', ScopeFilter(labels=frozenset({"assigned.alice"}))),
         ('on = "label:night"', ScopeFilter(labels=frozenset({"night"}))),
         ('on = ["study:1.2.3", "study:1.2.4"]', ScopeFilter(studies=frozenset({Uid("1.2.3"), Uid("1.2.4")}))),
         (
@@ -146,7 +147,12 @@ def test_grant_reaches_what_it_is_on(line: str, filtered: ScopeFilter) -> None:
             GRANT + 'on = ["any", "label:x"]',
             'error: "any" is not understood; write "any" alone',
         ),
-        (GRANT + 'on = ["label:x", "study:1.2"]', 'error: "on" names labels and studies; make two grants'),
+        (GRANT + 'on = ["label:x", "study:1.2"]', 'error: "on" says things of different kinds; make several'),
+        (GRANT + 'on = ["assigned", "label:x"]', 'error: "on" says things of different kinds'),
+        (
+            GRANT + 'on = "assignedto"',
+            'error: "assignedto" is not understood; write "any" alone or "assigned"',
+        ),
         (GRANT + 'on = "study:*"', 'error: "study:*" is a wildcard'),
         (GRANT + 'on = "any"\nonly = "own"', 'error: "own" is not understood; write "modality:CT"'),
         (GRANT + 'on = "any"\nneed = ["reson"]', 'error: "need" has unknown "reson"; did you mean "reason"?'),
@@ -295,6 +301,8 @@ def test_grant_asks_for_a_reason_and_for_somebody_else_s_approval(
         (FIND + 'older_than = "90d"', "ws1 find archive age=91d at=2026-12-24T23:00", True),
         (FIND + 'show = ["StudyDate"]', "ws1 find archive show=PatientName", False),
         (FIND + 'show = ["StudyDate"]', "ws1 find archive show=StudyDate", True),
+        (GRANT + 'on = "assigned"', "rads view any label=assigned.rads", True),
+        (GRANT + 'on = "assigned"', "rads view any label=assigned.bob", False),
         (GRANT + 'on = "study:1.2.3"', "rads view any study=1.2.3", True),
         (GRANT + 'on = "study:1.2.3"', "rads view any study=1.2.4", False),
         (GRANT + 'on = "any"\nneed = ["reason", "approval"]', "rads view any reason approved", True),
@@ -349,6 +357,7 @@ def test_search_out_of_reach_is_explained_at_the_scope() -> None:
             [],
             "rads view any mfa, without approved",
         ),
+        ('on = "any"', 'on = "assigned"', [], "rads view any label=none, mfa"),
         ('on = "any"', 'on = "study:1.2.3"', [], "rads view any study=any other, mfa"),
     ],
 )

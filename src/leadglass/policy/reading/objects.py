@@ -13,6 +13,7 @@ from leadglass.model.errors import PeerError
 from leadglass.model.names import Uid, parse_uid
 from leadglass.model.storage_classes import BY_KEYWORD
 from leadglass.policy.attributes import ALWAYS_SHOWN, ATTRIBUTES
+from leadglass.policy.conditions.assigned import Assigned
 from leadglass.policy.conditions.label import Label
 from leadglass.policy.conditions.modality import Modality
 from leadglass.policy.conditions.newer_than import NewerThan
@@ -30,6 +31,7 @@ from leadglass.sitefile.table import Table
 class Kind(StrEnum):
     """What a word of ``only`` and ``on`` begins with, and so is about."""
 
+    ASSIGNED = "assigned"
     LABEL = "label:"
     MODALITY = "modality:"
     OWN = "own"
@@ -37,10 +39,13 @@ class Kind(StrEnum):
     STUDY = "study:"
 
 
+_WORDS = frozenset({Kind.ASSIGNED, Kind.OWN})
+"""Those that are the whole word."""
 _OF_FLOWS = (Kind.LABEL, Kind.MODALITY, Kind.SOP_CLASS, Kind.OWN)
 _OF_GRANTS = (Kind.MODALITY, Kind.SOP_CLASS)
 _EXAMPLES = MappingProxyType(
     {
+        Kind.ASSIGNED: '"assigned"',
         Kind.LABEL: '"label:night"',
         Kind.MODALITY: '"modality:CT"',
         Kind.OWN: '"own"',
@@ -63,14 +68,14 @@ def read_flow_objects(table: Table, time_zone: ZoneInfo) -> tuple[OfObjects, ...
 
 def read_grant_objects(table: Table, time_zone: ZoneInfo) -> tuple[OfObjects, ...]:
     """``on``, ``only`` and the ages of a grant."""
-    table.require("on", 'write on = "any", "label:NAME" or "study:UID"')
+    table.require("on", 'write on = "any", "assigned", "label:NAME" or "study:UID"')
     words = table.words("on")
     on: tuple[OfObjects, ...] = ()
     if words is not None and words != (ANY,):
-        on = _kinds(table, "on", (Kind.LABEL, Kind.STUDY) if ANY not in words else ())
+        on = _kinds(table, "on", (Kind.ASSIGNED, Kind.LABEL, Kind.STUDY) if ANY not in words else ())
         if len(on) > 1:
-            hint = "make two grants of it: what either reaches is reached"
-            table.notes.error(table.place_of("on"), '"on" names labels and studies', hint)
+            hint = "make several grants of it: what one of them reaches is reached"
+            table.notes.error(table.place_of("on"), '"on" says things of different kinds', hint)
     return on + _kinds(table, "only", _OF_GRANTS) + _ages(table, time_zone)
 
 
@@ -112,11 +117,13 @@ def _kinds(table: Table, key: str, kinds: tuple[Kind, ...]) -> tuple[OfObjects, 
 
 def _kind(word: str, kinds: tuple[Kind, ...]) -> Kind | None:
     kind = next((kind for kind in kinds if word.startswith(kind)), None)
-    return None if kind is Kind.OWN and word != Kind.OWN else kind
+    return None if kind in _WORDS and word != kind else kind
 
 
 def _condition(kind: Kind, where: str, values: frozenset[str]) -> OfObjects:
     match kind:
+        case Kind.ASSIGNED:
+            return Assigned(where)
         case Kind.LABEL:
             return Label(where, values)
         case Kind.MODALITY:
@@ -142,7 +149,7 @@ def _value(table: Table, key: str, number: int, kind: Kind, word: str) -> str | 
             return _sop_class(table, key, number, word)
         case Kind.STUDY:
             return _uid(table, key, number, word)
-        case Kind.OWN:
+        case Kind.ASSIGNED | Kind.OWN:
             return word
         case _:
             assert_never(kind)
