@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Engine
 
 from leadglass.admin.occupancy import using
-from leadglass.archive.apart import Harvest
+from leadglass.archive.apart import ApartLimits
 from leadglass.archive.committer import Committer
 from leadglass.archive.ingest import Ingest, IngestLimits
 from leadglass.archive.jobs import Deliver, Done, StoreResult
@@ -214,8 +214,8 @@ def open_site(home: Home, policy: Policy, deliver: Deliver) -> Iterator[Site]:
         closing.callback(mark.close)
         authority = Authority.open(home.keys, clock)
         revocations = Revocations(authority.crl_path, authority.ca)
-        harvest = Harvest(settings.limits.learned_objects, settings.limits.learned_gib * GIB)
-        committer = Committer(store, mark, keys, engine, trail, clock, secrets.token_bytes, deliver, harvest)
+        apart = ApartLimits(settings.limits.learned_objects, settings.limits.learned_gib * GIB)
+        committer = Committer(store, mark, keys, engine, trail, clock, secrets.token_bytes, deliver, apart)
         gate = Gate(policy, committer, clock)
         committer.start()
         closing.callback(committer.stop)

@@ -18,14 +18,14 @@ from leadglass.model.permit import Keeping, Permit
 
 
 @dataclass(frozen=True, slots=True)
-class Harvest:
+class ApartLimits:
     """How much may be kept of one sender that is being learned."""
 
     objects: int = 2_000
     size_bytes: int = 20 << 30
 
 
-DEFAULT_HARVEST = Harvest()
+DEFAULT_APART = ApartLimits()
 
 
 def keep_apart(
@@ -44,12 +44,12 @@ def keep_apart(
     return to_serve
 
 
-class Granary:
+class RoomApart:
     """Judges the objects of one transaction that are to be kept apart."""
 
-    def __init__(self, transaction: WriteTransaction, harvest: Harvest) -> None:
+    def __init__(self, transaction: WriteTransaction, apart: ApartLimits) -> None:
         self._transaction = transaction
-        self._harvest = harvest
+        self._apart = apart
         self._sums: dict[str, tuple[int, int]] = {}
         self._taken: set[tuple[str, Uid, ExistingInstance]] = set()
 
@@ -84,7 +84,7 @@ class Granary:
             return Placed.ALREADY_STORED
         objects, size_bytes = self._sums.get(sender) or self._transaction.learned_from(job.permit, sender)
         objects, size_bytes = objects + 1, size_bytes + job.size_bytes
-        if objects > self._harvest.objects or size_bytes > self._harvest.size_bytes:
+        if objects > self._apart.objects or size_bytes > self._apart.size_bytes:
             return OutOfResources(f"all that is kept of {sender} while it is being learned is here already")
         self._sums[sender] = objects, size_bytes
         self._taken.add((sender, uid, content))

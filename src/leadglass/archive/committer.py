@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import structlog
 from sqlalchemy import Engine
 
-from leadglass.archive.apart import DEFAULT_HARVEST, Granary, Harvest, keep_apart
+from leadglass.archive.apart import DEFAULT_APART, ApartLimits, RoomApart, keep_apart
 from leadglass.archive.jobs import (
     Batch,
     Deliver,
@@ -72,7 +72,7 @@ class Committer:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         deliver: Deliver,
-        harvest: Harvest = DEFAULT_HARVEST,
+        apart: ApartLimits = DEFAULT_APART,
     ) -> None:
         self._store = store
         self._mark = mark
@@ -82,7 +82,7 @@ class Committer:
         self._clock = clock
         self._random_bytes = random_bytes
         self._deliver = deliver
-        self._harvest = harvest
+        self._apart = apart
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._in_hand = Batch()
         self._unwritten: list[AuditEvent] = []
@@ -316,7 +316,7 @@ class Committer:
         verdicts: dict[bytes, Verdict] = {}
         needed: dict[Uid, list[StoreJob]] = {}
         twins: list[tuple[bytes, bytes]] = []
-        apart = Granary(transaction, self._harvest).to_keep(jobs, known, verdicts)
+        apart = RoomApart(transaction, self._apart).to_keep(jobs, known, verdicts)
         for job in jobs:
             uid = job.record.sop_instance
             if job.permit.keeping is Keeping.APART:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from leadglass.archive.apart import DEFAULT_HARVEST
+from leadglass.archive.apart import DEFAULT_APART
 from leadglass.archive.budget import ByteBudget
 from leadglass.archive.committer import Committer
 from leadglass.archive.jobs import Done, StoreJob, StoreResult
@@ -23,6 +23,7 @@ from leadglass.dataset.header import HeaderLimits, NeedMoreBytes, Part, scan_hea
 from leadglass.dataset.record import instance_record
 from leadglass.dataset.tags import PATIENT_ID
 from leadglass.gate import Gate
+from leadglass.index.patients import patient_key
 from leadglass.model.action import Action, Verb
 from leadglass.model.caller import Peer
 from leadglass.model.decision import Step
@@ -31,6 +32,7 @@ from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.instance import InstanceRecord
 from leadglass.model.names import Uid
 from leadglass.model.permit import Keeping, Permit
+from leadglass.model.usage import Load
 from leadglass.storage.large import LargeObject
 from leadglass.storage.store import SegmentStore
 
@@ -54,7 +56,7 @@ class IngestLimits:
     portion_bytes: int = 256 << 10
     header_bytes: int = 64 << 20
     in_flight_bytes: int = 512 << 20
-    apart_bytes: int = DEFAULT_HARVEST.size_bytes
+    apart_bytes: int = DEFAULT_APART.size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,10 @@ class Incoming:
             As ``fragment``.
         """
         record, permit = self._understood or self._understand(Part.WHOLE)
+        if self._ingest.gate.counts_stores:
+            whose = hash(patient_key(record, permit.site))  # keyed anew at every start
+            load = Load(0, self._size_bytes, frozenset({whose}))  # as an object it was counted already
+            self._ingest.gate.reserve(permit, load, association=self._announced.association)
         large = self._large
         if large is None:
             self._submit(record, permit, self._waiting, self._digest_waiting, done)

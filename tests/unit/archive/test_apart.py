@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from leadglass.archive.adoption import Adopted, Adoption, adopt
-from leadglass.archive.apart import Harvest
+from leadglass.archive.apart import ApartLimits
 from leadglass.archive.jobs import Stored, StoreResult
 from leadglass.dataset.synthetic import PATIENTS, SyntheticInstance
 from leadglass.index.entries import Conflict
@@ -118,14 +118,14 @@ def test_one_batch_may_hold_both(rig: ArchiveRig) -> None:
 
 
 @pytest.mark.parametrize(
-    "harvest",
-    [Harvest(objects=2), Harvest(size_bytes=2 * len(IMAGE.dataset) + 200)],
+    "limits",
+    [ApartLimits(objects=2), ApartLimits(size_bytes=2 * len(IMAGE.dataset) + 200)],
     ids=["objects", "bytes"],
 )
-def test_past_the_harvest_it_is_refused_and_remembered_and_devices_are_not(
-    rig: ArchiveRig, harvest: Harvest
+def test_past_its_room_it_is_refused_and_remembered_and_devices_are_not(
+    rig: ArchiveRig, limits: ApartLimits
 ) -> None:
-    rig.committer._harvest = harvest
+    rig.committer._apart = limits
     items = ct_images(4)
     told = [rig.submit(item, peer=MR1) for item in items[:3]]
     rig.start()
