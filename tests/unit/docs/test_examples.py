@@ -35,7 +35,7 @@ def test_the_policy_of_the_reference_is_sound_and_passes_its_tests() -> None:
 
 
 def test_the_budgets_of_the_reference_are_sound() -> None:
-    policy, budgets, _groups = examples("reference/policy.md", "toml")
+    policy, _learning, budgets, _groups = examples("reference/policy.md", "toml")
     top, _, flows = budgets.partition("[flows]")
     version, _, zones = policy.partition("[flows]")[0].partition("[zones]")
     checked = check_policy(f"{version}{top}[zones]{zones}[flows]{flows}", path="policy.toml", now=NOW)
