@@ -200,7 +200,7 @@ def _unknown_destinations(
     name: str, devices: list[FoundDevice], sends: Mapping[str, tuple[Delivery, ...]]
 ) -> Iterator[Remark]:
     known = {title for device in devices for title in device.titles}
-    for title in sends.keys() - known:
+    for title in sorted(sends.keys() - known):
         for delivery in sends[title]:
             why = f"there is no AE {quoted(title)} in use"
             yield Remark(name, delivery.what, Outcome.LEFT_OUT, "-", why)

@@ -25,7 +25,7 @@ _RULE_KNOWN = frozenset(
     {"objectclass", "cn", "dcmentity", "dcmduration", "dcmexporterid", "dcmproperty", "dicomdescription"}
 )
 _MODALITY = re.compile(r"Modality=([A-Z0-9_]{1,16}(?:\|[A-Z0-9_]{1,16}){0,31})")
-_RESTRICTIONS = (
+RESTRICTIONS = (
     ("dcmAccessControlID", frozenset({Verb.FIND, Verb.GET, Verb.MOVE}), "it shows only some studies"),
     ("dcmStorePermissionServiceURL", frozenset({Verb.STORE}), "a service is asked before each store"),
     ("dcmStorePermissionServiceResponse", frozenset({Verb.STORE}), "a rule is asked before each store"),
@@ -86,7 +86,9 @@ def _door(tree: Tree, archive: Entry, ae: Entry, where: str, what: str) -> Itera
         yield Remark(where, inner, Outcome.NARROWED, "flows", why)
     if not _says_true(archive, ae, "dcmValidateCallingAEHostname"):
         why = "an AE title was let in from anywhere; here only from its own address"
-        yield Remark(where, f"{what} dcmValidateCallingAEHostname", Outcome.NARROWED, "ip of every device", why)
+        yield Remark(
+            where, f"{what} dcmValidateCallingAEHostname", Outcome.NARROWED, "ip of every device", why
+        )
     if not ae.all("dcmAcceptedMoveDestination"):
         why = "C-MOVE went to any AE; here a flow from the archive must permit it"
         yield Remark(where, f"{what} dcmAcceptedMoveDestination", Outcome.NARROWED, "-", why)
@@ -94,7 +96,7 @@ def _door(tree: Tree, archive: Entry, ae: Entry, where: str, what: str) -> Itera
         why = "a preference, which keeps nobody out"
         yield Remark(where, f"{what} dicomPreferredCallingAETitle", Outcome.ELSEWHERE, "-", why)
     guarded: frozenset[Verb] = frozenset()
-    for attribute, verbs, reason in _RESTRICTIONS:
+    for attribute, verbs, reason in RESTRICTIONS:
         if ae.all(attribute) or archive.all(attribute):
             guarded |= verbs
             why = f"{reason}, which no policy can hold: {', '.join(sorted(verbs))} are not granted"
@@ -132,7 +134,7 @@ def deliveries(tree: Tree, name: str) -> Iterator[tuple[str, Delivery] | Remark]
             for exporter_id in rule.all("dcmExporterID"):
                 used.add(exporter_id)
                 yield _delivery(rule, exporters.get(exporter_id), name)
-        for exporter_id in exporters.keys() - used:
+        for exporter_id in sorted(exporters.keys() - used):
             where, what = f"{name}:{exporters[exporter_id].line}", f"exporter {quoted(exporter_id)}"
             why = "no export rule uses it: people did; here: zones allow archive store NAME"
             yield Remark(where, what, Outcome.NARROWED, "no flow from the archive", why)

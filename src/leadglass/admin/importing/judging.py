@@ -87,7 +87,7 @@ def _judge(name: str, device: FoundDevice, claims: Counter[str]) -> Kept | LeftO
 def _titles(device: FoundDevice, claims: Counter[str]) -> tuple[AETitle, ...] | str:
     """Its AE titles, or why they cannot be."""
     titles = []
-    for text in dict.fromkeys(device.titles):
+    for text in device.titles:
         if "*" in text:
             return f"AE title {quoted(text)} is a wildcard"
         try:
@@ -97,4 +97,4 @@ def _titles(device: FoundDevice, claims: Counter[str]) -> tuple[AETitle, ...] | 
         if claims[title] > 1:
             return f"AE title {quoted(title)} is claimed by {claims[title]} entries: say whose it is"
         titles.append(title)
-    return tuple(titles) or "it has no AE title"
+    return tuple(dict.fromkeys(titles)) or "it has no AE title"

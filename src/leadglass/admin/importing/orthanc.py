@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from leadglass.admin.importing.commented_json import Located, parse_commented_json
+from leadglass.admin.importing.commented_json import parse_commented_json
 from leadglass.admin.importing.found import Found, FoundDevice, Outcome, Remark, SourceInvalid
 from leadglass.admin.importing.orthanc_modalities import Standing, read_modality
 from leadglass.admin.importing.orthanc_settings import Setting, Settings, remarks_on
@@ -54,7 +54,7 @@ def _merged(path: Path) -> Settings:
                 raise SourceInvalid(
                     where, f"{quoted(name)} is set in {rival.where} too; Orthanc refuses that as well"
                 )
-    return Settings(merged, path.name)
+    return Settings(merged, path.name or str(path))
 
 
 def _files(path: Path) -> tuple[Path, ...]:
@@ -89,8 +89,4 @@ def _modalities(settings: Settings) -> Iterator[FoundDevice | Remark]:
         anybody_may=settings.open_to_anybody(),
     )
     for symbol, entry in listed.located.value.items():
-        yield from read_modality(symbol, entry, _where(listed, entry), standing)
-
-
-def _where(listed: Setting, entry: Located) -> str:
-    return f"{listed.file}:{entry.line}"
+        yield from read_modality(symbol, entry, listed.file, standing)

@@ -41,13 +41,13 @@ class Standing:
 
 
 def read_modality(
-    symbol: str, entry: Located, where: str, standing: Standing
+    symbol: str, entry: Located, file: str, standing: Standing
 ) -> Iterator[FoundDevice | Remark]:
     """The device of an entry, or why there is none, and what of it is not taken over.
 
     An environment variable is not filled in: its value is that of another process.
     """
-    what = f"DicomModalities.{quoted(symbol)}"
+    what, where = f"DicomModalities.{quoted(symbol)}", f"{file}:{entry.line}"
     members = _members(entry)
     if members is None:
         yield Remark(where, what, Outcome.LEFT_OUT, "-", "it is neither [AET, HOST, PORT] nor an object")
@@ -61,7 +61,7 @@ def read_modality(
     if not title or not host:
         yield Remark(where, what, Outcome.LEFT_OUT, "-", f"it has no {'Host' if title else 'AET'}")
         return
-    yield from _oddities(members, where, what, standing)
+    yield from _oddities(members, file, what, standing)
     said = _permissions(members)
     granted = frozenset(verb for verb, yes in said.items() if yes) if standing.listens else frozenset()
     silent = frozenset(VERBS.values()) - said.keys() if standing.listens else frozenset()
@@ -98,9 +98,9 @@ def _permissions(members: Mapping[str, Located]) -> dict[Verb, bool]:
     return said
 
 
-def _oddities(members: Mapping[str, Located], where: str, what: str, standing: Standing) -> Iterator[Remark]:
+def _oddities(members: Mapping[str, Located], file: str, what: str, standing: Standing) -> Iterator[Remark]:
     for key, located in members.items():
-        inner = f"{what}.{quoted(key)}"
+        inner, where = f"{what}.{quoted(key)}", f"{file}:{located.line}"
         if key in VERBS and not isinstance(located.value, bool):
             yield Remark(where, inner, Outcome.LEFT_OUT, "-", "it is neither true nor false, so it is no")
         elif key in VERBS and located.value is False and VERBS[key] in standing.anybody_may:

@@ -138,11 +138,11 @@ def _web(settings: Settings) -> Iterator[_Judged]:
         yield "RemoteAccessAllowed", Outcome.NARROWED, "-", why
     users = settings.size("RegisteredUsers")
     if users:
-        why = f"{users} people: their names and passwords were not taken; people get their own access"
+        why = f"{users} in all: their names and passwords were not taken; people get their own access"
         yield "RegisteredUsers", Outcome.LEFT_OUT, "-", why
     peers = settings.size("OrthancPeers")
     if peers:
-        why = f"{peers} peers over HTTP: connect each by DICOM as a device, and give it flows"
+        why = f"{peers} in all, over HTTP: connect each by DICOM as a device, and give it flows"
         yield "OrthancPeers", Outcome.LEFT_OUT, "-", why
 
 

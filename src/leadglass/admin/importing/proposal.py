@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from leadglass.admin.importing.found import Found, Outcome, Remark
@@ -17,6 +17,7 @@ from leadglass.admin.importing.judging import (
 )
 from leadglass.admin.importing.rules import Rule, rules_of
 from leadglass.admin.policy_text import EntryValue, entry_line
+from leadglass.model.action import Verb
 from leadglass.model.errors import ConfigurationInvalid, LocalError
 from leadglass.policy import check_policy
 from leadglass.policy.model import VERSION
@@ -32,7 +33,7 @@ _MAX_COMMENT_CHARACTERS = 400
 
 
 class ProposalInvalid(LocalError):
-    """What was made of a source does not load: a fault of the import, and nothing is handed out."""
+    """What was made of a source does not load, being too large or by a fault here; nothing is handed out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def propose(found: Found, source: str, now: datetime) -> Proposal:
         *(remark for device in kept for remark in _remarks(device, rules[device.name])),
         *(Remark(e.found.where, e.found.what, Outcome.LEFT_OUT, "-", e.why) for e in left_out),
     )
-    return Proposal(text, remarks)
+    return Proposal(text, tuple(map(_printable, remarks)))
 
 
 def _head(found: Found, source: str, now: datetime) -> Iterator[str]:
@@ -115,7 +116,8 @@ def _devices(kept: Sequence[Kept], left_out: Sequence[LeftOut]) -> Iterator[str]
     for device in kept:
         yield _comment(f"{device.found.where} {device.found.what}")
         if device.zone != PLAIN_ZONE:
-            yield f"# it needs a certificate: leadglass device renew {device.name}, or its fingerprint here"
+            command = f"leadglass device renew {device.name} --out FOLDER"
+            yield f"# it needs a certificate: {command}, or the fingerprint of its own here"
         yield entry_line(device.name, _entry(device))
     for each in left_out:
         titles = tuple(each.found.titles)
@@ -139,8 +141,7 @@ def _flows(kept: Sequence[Kept], rules: dict[str, tuple[Rule, ...]]) -> Iterator
     for device in kept:
         yield _comment(f"{device.found.where} {device.found.what}")
         if device.found.closed:
-            verbs = ", ".join(sorted(device.found.closed))
-            yield f"# was open because nobody had closed it, and is not here: {verbs}"
+            yield f"# was open because nobody had closed it, and is not here: {_verbs(device.found.closed)}"
         for rule in rules[device.name]:
             yield entry_line(rule.name, rule.entry)
 
@@ -166,8 +167,9 @@ def _remarks(device: Kept, rules: Iterable[Rule]) -> Iterator[Remark]:
     found = device.found
     became = ", ".join((f"devices.{device.name}", *(f"flows.{rule.name}" for rule in rules)))
     if found.closed:
-        first, verbs = min(found.closed), ", ".join(sorted(found.closed))
-        why = f"open by default, closed now: {verbs}; open one with: zones allow {device.name} {first}"
+        verbs = _verbs(found.closed)
+        example = verbs.partition(",")[0]
+        why = f"open by default, closed now: {verbs}; open one with: zones allow {device.name} {example}"
         yield Remark(found.where, found.what, Outcome.NARROWED, became, why)
     else:
         yield Remark(found.where, found.what, Outcome.TAKEN, became, "what it named")
@@ -177,6 +179,21 @@ def _remarks(device: Kept, rules: Iterable[Rule]) -> Iterator[Remark]:
     if found.deliveries and device.address is None:
         why = "it has no port to send to: add devices.NAME.address, and a flow from the archive"
         yield Remark(found.where, found.deliveries[0].what, Outcome.LEFT_OUT, "-", why)
+
+
+def _printable(remark: Remark) -> Remark:
+    """What a source says is not always text that can be printed, or encoded."""
+    return replace(
+        remark,
+        where=toml_comment(remark.where),
+        what=toml_comment(remark.what),
+        became=toml_comment(remark.became),
+        why=toml_comment(remark.why),
+    )
+
+
+def _verbs(verbs: frozenset[Verb]) -> str:
+    return ", ".join(verb for verb in Verb if verb in verbs)
 
 
 def _comment(text: str) -> str:

@@ -23,7 +23,7 @@ def import_orthanc(permit: Permit, path: Path, now: datetime) -> Proposal:
         NotPermitted: ``permit`` is not for STATUS.
     """
     require(permit, Verb.STATUS)
-    return propose(read_orthanc(path), path.name, now)
+    return propose(read_orthanc(path), path.name or str(path), now)
 
 
 def import_dcm4chee(permit: Permit, path: Path, now: datetime) -> Proposal:
