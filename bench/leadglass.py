@@ -19,6 +19,7 @@ MOST_ASSOCIATIONS = 2000  # the idle ones are all of one device here
 NO_SINK = 104
 COMMAND = str(Path(sys.executable).with_name("leadglass"))
 POLICY = f"""version = 1
+per_hour = {{ objects = 10_000_000, bytes = "100 TB", patients = 1_000_000 }}
 [zones]
 modalities = {{ cidr = ["{LOOPBACK}/32"], transport = "mtls" }}
 legacy = {{ cidr = ["{LOOPBACK}/32"], transport = "plain", review_by = 2099-01-31 }}

@@ -9,30 +9,36 @@ happened all the same, a refusal or an end, is kept until it can be written.
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+import structlog
+
 from leadglass.audit.coalesce import DenialCoalescer
-from leadglass.model.action import SITE_VERBS, Action, Verb
-from leadglass.model.caller import Archive, Caller, LocalAdministrator, Peer, Person, Transport
+from leadglass.audit.decided import event_of, kind_of, over_budget, stopped_at, summary
+from leadglass.ledger import Account, Ledger, Traffic, before_one_more
+from leadglass.model.action import NO_FACTS, Action, Facts, Verb
+from leadglass.model.caller import Archive, Caller, Peer, Person, Transport
 from leadglass.model.clock import Clock
-from leadglass.model.decision import Decision, Rung, RungState, Step
+from leadglass.model.decision import Decision, Rung, Step
 from leadglass.model.errors import NotAdmitted, NotPermitted, TooManyAssociations
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.names import AETitle
-from leadglass.model.permit import Permit, issue_permit
+from leadglass.model.permit import EVERYTHING, Permit, issue_permit
+from leadglass.model.usage import NO_USAGE, Load, Usage
+from leadglass.policy.climb import SEARCHES
 from leadglass.policy.decide import admit, decide
 from leadglass.policy.identify import identify, place
 from leadglass.policy.model import Device
 from leadglass.policy.network import parse_address
 from leadglass.policy.policy import Policy
 
-HOUR_S = 3600.0
-BUCKET_S = 60.0
+log = structlog.get_logger()
+
 MAX_REMEMBERED = 4096
 REMEMBERED_S = 10.0
+PATIENTS_TOLD_BY = frozenset({Verb.FIND, Verb.LIST})
 _TOO_MANY_FIX = (
     "find out why {device} keeps so many open; if it needs them, raise limits.associations_per_device or"
     " limits.associations_total in leadglass.toml"
@@ -67,23 +73,12 @@ class Admission:
     verbs: frozenset[Verb]
 
 
-@dataclass(slots=True)
-class _HourCount:
-    """How many objects one device stored within the last hour, in buckets of a minute."""
+@dataclass(frozen=True, slots=True)
+class Revealed:
+    """How many of some answers may be told, from the first on; ``refusal`` where that is not all."""
 
-    buckets: deque[list[float]] = field(default_factory=deque)
-    total: int = 0
-
-    def expire(self, now_s: float) -> int:
-        while self.buckets and self.buckets[0][0] <= now_s - HOUR_S:
-            self.total -= int(self.buckets.popleft()[1])
-        return self.total
-
-    def add(self, now_s: float) -> None:
-        if not self.buckets or now_s - self.buckets[-1][0] >= BUCKET_S:
-            self.buckets.append([now_s, 0])
-        self.buckets[-1][1] += 1
-        self.total += 1
+    told: int
+    refusal: NotPermitted | None = None
 
 
 class Gate:
@@ -94,8 +89,8 @@ class Gate:
         self._recorder = recorder
         self._clock = clock
         self._denials = DenialCoalescer()
-        self._stores: dict[str, _HourCount] = {}
-        self._has_budgets = _has_budgets(policy)
+        self._ledger = Ledger()
+        self._counts_stores = _counts_stores(policy)
         self._refused: dict[tuple[Peer, Step, str], AuditEvent] = {}  # of this moment, under this policy
         self._forget_at_s = 0.0
         self._zones: dict[tuple[str, Transport], str | None] = {}  # by address, under this policy
@@ -108,7 +103,7 @@ class Gate:
     def replace_policy(self, policy: Policy) -> None:
         """Put another policy in force, from the next decision on."""
         self._policy = policy
-        self._has_budgets = _has_budgets(policy)
+        self._counts_stores = _counts_stores(policy)
         self._refused.clear()
         self._zones.clear()
 
@@ -149,14 +144,14 @@ class Gate:
         decision = answer.decision
         if not decision.allowed:
             told = self._record_denial("association.refused", peer, decision, association=association)
-            raise NotAdmitted(_summary(decision), folded=not told)
+            raise NotAdmitted(summary(decision), folded=not told)
         full = why_full(decision.who)
         if full:
-            decision = _over_budget(decision, full, _TOO_MANY_FIX.format(device=decision.who))
+            decision = over_budget(decision, full, _TOO_MANY_FIX.format(device=decision.who))
             told = self._record_denial("association.refused", peer, decision, association=association)
-            raise TooManyAssociations(_summary(decision), folded=not told)
-        event = _event("association.admitted", Outcome.ALLOWED, peer, decision, association=association)
-        self._recorder.record([replace(event, ladder=())])
+            raise TooManyAssociations(summary(decision), folded=not told)
+        event = event_of("association.admitted", Outcome.ALLOWED, peer, decision, association=association)
+        self._recorder.record([event])
         return Admission(decision.who, decision.zone or "", decision.site, answer.verbs)
 
     def record_not_offered(self, peer: Peer, verbs: Iterable[Verb], association: str) -> None:
@@ -169,7 +164,7 @@ class Gate:
             action = Action(verb)
             decision = decide(self._policy, peer, action, self._clock.now())
             if not decision.allowed:
-                self._record_denial(_kind(action), peer, decision, action, association)
+                self._record_denial(kind_of(action), peer, decision, action, association)
 
     def still_admitted(self, peer: Peer) -> Decision:
         """Ask again about a live association, after the policy or a revocation changed."""
@@ -183,8 +178,8 @@ class Gate:
             AuditFailed: the trail cannot be written.
         """
         decision = self._decide(caller, action, association)
-        event = _event(_kind(action), Outcome.ALLOWED, caller, decision, action, association)
-        self._recorder.record([replace(event, ladder=())])
+        event = event_of(kind_of(action), Outcome.ALLOWED, caller, decision, action, association)
+        self._recorder.record([event])
         return _permit(caller, action, decision)
 
     def permit_part(self, caller: Caller, action: Action, *, association: str = "") -> Permit:
@@ -197,6 +192,59 @@ class Gate:
             NotPermitted: refused.
         """
         return _permit(caller, action, self._decide(caller, action, association))
+
+    @property
+    def counts_stores(self) -> bool:
+        """Whether a rule in force bounds stores in an hour; else nobody need tell of them."""
+        return self._counts_stores
+
+    def reveal(self, permit: Permit, patients: Sequence[Hashable], *, association: str = "") -> Revealed:
+        """Take the patients of some answers, one each and in order, out of the hour of whoever searches.
+
+        One shown already in this hour costs nothing. Once they do not fit, that refusal is recorded.
+        """
+        account = self._account(permit.caller, permit.action, permit.who)
+        if account is None:
+            return Revealed(len(patients))
+        now_s = self._clock.monotonic_s()
+        fresh = account.unseen(patients)
+        scope, granted = account.granted
+        if scope != permit.scope or len(account.seen) + len(fresh) > granted:
+            decision = self._afford(permit, account, Usage(patients=len(fresh)))
+            if not decision.allowed:
+                refusal = self._refuse(permit.caller, permit.action, decision, association)
+                while fresh and not self._afford(permit, account, Usage(patients=len(fresh))).allowed:
+                    fresh.pop()
+                account.see(now_s, fresh)
+                return Revealed(account.leading_seen(patients), refusal)
+        account.see(now_s, patients)
+        return Revealed(len(patients))
+
+    def reserve(self, permit: Permit, load: Load, *, association: str = "") -> None:
+        """Take a transfer out of its caller's hour: the whole of it, or nothing.
+
+        Where more was asked for than fits, one that transfers nothing is refused too: else whoever has no
+        patient left could try numbers, and learn which are somebody's.
+
+        Raises:
+            NotPermitted: it does not fit.
+        """
+        account = self._account(permit.caller, permit.action, permit.who)
+        if account is None:
+            return
+        patients = len(account.unseen(load.patients)) if load.patients else int(account.is_over)
+        decision = self._afford(permit, account, Usage(load.objects, load.size_bytes, patients))
+        if not decision.allowed:
+            raise self._refuse(permit.caller, permit.action, decision, association)
+        now_s = self._clock.monotonic_s()
+        account.add(now_s, load.objects, load.size_bytes)
+        account.see(now_s, load.patients)
+
+    def give_back(self, permit: Permit, load: Load) -> None:
+        """What was reserved and not transferred, but for the patients: it may be known whose it is."""
+        account = self._account(permit.caller, permit.action, permit.who)
+        if account is not None:
+            account.give_back(load.objects, load.size_bytes)
 
     def record(self, event: AuditEvent) -> None:
         """Have a line recorded of something that has happened.
@@ -227,7 +275,7 @@ class Gate:
             decision = admit(self._policy, peer, now).decision
         else:
             decision = decide(self._policy, peer, action, now)
-        return _stopped_at(decision, step, reason).ladder
+        return stopped_at(decision, step, reason).ladder
 
     def flush(self) -> None:
         """Record the sums of folded refusals whose window has ended. Called every second or so."""
@@ -235,28 +283,86 @@ class Gate:
         if now_s >= self._forget_at_s:  # the policy may say something else by then, by its dates
             self._forget_at_s = now_s + REMEMBERED_S
             self._refused.clear()
-        self._recorder.note(self._denials.flush(self._clock.monotonic_s()))
+            self._ledger.forget_idle(now_s)
+        self._recorder.note(self._denials.flush(now_s))
 
     def close(self) -> None:
         """Record all sums of folded refusals, whether or not their window has ended."""
         self._recorder.note(self._denials.flush(math.inf))
 
     def _decide(self, caller: Caller, action: Action, association: str) -> Decision:
-        counted = self._has_budgets and isinstance(caller, Peer) and action.verb is Verb.STORE
-        if counted and isinstance(caller, Peer):
-            action = replace(action, facts=replace(action.facts, stores_this_hour=self._stored(caller)))
-        decision = decide(self._policy, caller, action, self._clock.now())
+        account = self._account(caller, action)
+        if account is None:
+            decision = decide(self._policy, caller, action, self._clock.now())
+        else:
+            decision = self._begin(caller, action, account)
         if not decision.allowed:
-            self._record_denial(_kind(action), caller, decision, action, association)
-            raise NotPermitted(_summary(decision))
-        if counted and decision.device is not None:
-            self._stores.setdefault(decision.device, _HourCount()).add(self._clock.monotonic_s())
+            raise self._refuse(caller, action, decision, association)
+        if account is not None and action.verb is Verb.STORE and isinstance(caller, Peer):
+            account.add(self._clock.monotonic_s(), 1, 0)
         return decision
 
-    def _stored(self, peer: Peer) -> int:
-        device = self.device_of(peer)
-        count = self._stores.get(device.name) if device else None
-        return count.expire(self._clock.monotonic_s()) if count else 0
+    def _begin(self, caller: Caller, action: Action, account: Account) -> Decision:
+        """The policy's answer before it is known whose objects they are.
+
+        A search with no room for a further patient may show those again that it has shown, until more
+        were asked for.
+        """
+        used = account.used(self._clock.monotonic_s())
+        if action.verb in PATIENTS_TOLD_BY:
+            decision = self._ask(caller, action, used)
+            account.granted = (decision.scope, used.patients + 1)
+            if decision.allowed or account.is_over:
+                account.is_over = not decision.allowed
+                return decision
+        return self._ask(caller, action, replace(used, patients=0))
+
+    def _ask(self, caller: Caller, action: Action, hour: Usage) -> Decision:
+        told = action.facts
+        facts = Facts(this_hour=hour) if told is NO_FACTS else replace(told, this_hour=hour)
+        weighed = Action(action.verb, action.target, facts)
+        return decide(self._policy, caller, weighed, self._clock.now())
+
+    def _account(self, caller: Caller, action: Action, device: str = "") -> Account | None:
+        """Where it is counted: all reading, and stores where the policy bounds them.
+
+        ``device`` where that is proven already.
+        """
+        match caller, action.verb:
+            case Peer(), verb if verb in SEARCHES or (verb is Verb.STORE and self._counts_stores):
+                proven = None if device else self.device_of(caller)
+                name = proven.name if proven is not None else device
+                traffic = Traffic.STORES if verb is Verb.STORE else Traffic.READING
+                return self._ledger.account(traffic, name) if name else None
+            case Person(), verb if verb in SEARCHES:
+                return self._ledger.account(Traffic.READING_OF_PEOPLE, caller.name)
+            case Archive(), Verb.STORE if self._counts_stores and action.target in self._policy.devices:
+                return self._ledger.account(Traffic.SENDING, action.target)
+            case _:
+                return None
+
+    def _afford(self, permit: Permit, account: Account, wanted: Usage) -> Decision:
+        """The policy's answer to something permitted that goes on, and uses so much of the hour."""
+        hour = before_one_more(account.used(self._clock.monotonic_s()), wanted)
+        decision = self._ask(permit.caller, permit.action, hour)
+        if not decision.allowed or decision.scope in (permit.scope, EVERYTHING):
+            return decision
+        if decision.scope == self._ask(permit.caller, permit.action, NO_USAGE).scope:
+            return decision  # not for want of room: the days have moved on, or the policy is another
+        return over_budget(decision, "the rules with room left reach less than this", "ask for less")
+
+    def _refuse(self, caller: Caller, action: Action, decision: Decision, association: str) -> NotPermitted:
+        """Record a refusal; of a budget, alert whoever reads the trail, once in the caller's hour."""
+        self._record_denial(kind_of(action), caller, decision, action, association)
+        over = decision.failed is not None and decision.failed.step is Step.BUDGET
+        account = self._account(caller, action, decision.device or "") if over else None
+        if account is not None and account.exceed(self._clock.monotonic_s()):
+            alert = event_of("budget.exceeded", Outcome.ALERT, caller, decision, action, association)
+            log.warning(
+                "budget exceeded", who=alert.who, verb=alert.verb, rule=alert.rule, reason=alert.reason
+            )
+            self._recorder.note([alert])
+        return NotPermitted(summary(decision))
 
     def _record_denial(
         self,
@@ -267,13 +373,13 @@ class Gate:
         association: str = "",
     ) -> bool:
         """Whether it is a line of its own now; else it is counted with others like it."""
-        return self._record_folded(_event(kind, Outcome.DENIED, caller, decision, action, association))
+        return self._record_folded(event_of(kind, Outcome.DENIED, caller, decision, action, association))
 
     def _refusal(self, peer: Peer, step: Step, reason: str) -> AuditEvent:
         """The line of a caller stopped at the door; remembered, for a flood says the same again and again."""
         climbed = admit(self._policy, peer, self._clock.now()).decision
-        decision = _stopped_at(climbed, step, reason)
-        event = replace(_event("connection.refused", Outcome.DENIED, peer, decision), reason=reason)
+        decision = stopped_at(climbed, step, reason)
+        event = replace(event_of("connection.refused", Outcome.DENIED, peer, decision), reason=reason)
         if len(self._refused) >= MAX_REMEMBERED:
             self._refused.clear()
         self._refused[peer, step, reason] = event
@@ -286,7 +392,7 @@ class Gate:
         return any(line is event for line in lines)
 
 
-def _has_budgets(policy: Policy) -> bool:
+def _counts_stores(policy: Policy) -> bool:
     return any(flow.budget is not None for flow in policy.flows.values())
 
 
@@ -300,70 +406,3 @@ def _permit(caller: Caller, action: Action, decision: Decision) -> Permit:
         zone=decision.zone or "",
         site=decision.site,
     )
-
-
-def _stopped_at(decision: Decision, step: Step, detail: str) -> Decision:
-    """The same climb, ended at ``step`` for this reason, unless the policy itself ended it before."""
-    height = list(Step).index(step)
-    climbed = decision.ladder[:height]
-    if any(rung.state is RungState.FAILED for rung in climbed):
-        return decision
-    rest = (Rung(above.step, RungState.NOT_REACHED, "") for above in decision.ladder[height + 1 :])
-    ladder = (*climbed, Rung(step, RungState.FAILED, detail), *rest)
-    if decision.ladder[height].state is RungState.FAILED:  # the policy says how that may be mended
-        return replace(decision, ladder=ladder)
-    return replace(decision, allowed=False, rule=None, fix="", ladder=ladder)
-
-
-def _over_budget(decision: Decision, detail: str, fix: str) -> Decision:
-    """Admitted by the policy, and stopped at the last rung; scope and conditions bind no association."""
-    height = list(Step).index(Step.SCOPE)
-    unbound = (Rung(step, RungState.PASSED, "none") for step in (Step.SCOPE, Step.CONDITIONS))
-    ladder = (*decision.ladder[:height], *unbound, Rung(Step.BUDGET, RungState.FAILED, detail))
-    return replace(decision, allowed=False, rule=None, fix=fix, ladder=ladder)
-
-
-def _summary(decision: Decision) -> str:
-    failed = decision.failed
-    return f"{failed.step}: {failed.detail}" if failed else "refused"
-
-
-def _kind(action: Action) -> str:
-    """The audit kind of an operation; see ``audit.kinds``."""
-    return f"site.{action.verb}" if action.verb in SITE_VERBS else f"operation.{action.verb}"
-
-
-def _event(
-    kind: str,
-    outcome: Outcome,
-    caller: Caller,
-    decision: Decision,
-    action: Action | None = None,
-    association: str = "",
-) -> AuditEvent:
-    event = AuditEvent(
-        kind=kind,
-        outcome=outcome,
-        who=decision.who,
-        zone=decision.zone or "",
-        verb=action.verb if action else "",
-        target=action.target if action else "",
-        rule=decision.rule or "",
-        reason="" if decision.allowed else _summary(decision),
-        fix=decision.fix,
-        ladder=decision.ladder,
-        association=association,
-    )
-    match caller:
-        case Peer():
-            return replace(
-                event,
-                address=caller.address,
-                transport=caller.transport,
-                calling_ae=caller.calling_ae or "",
-                called_ae=caller.called_ae or "",
-            )
-        case Person():
-            return replace(event, address=caller.address, transport=caller.transport)
-        case Archive() | LocalAdministrator():
-            return event

@@ -86,7 +86,7 @@ def find(
     combined: Sequence[DateTimeRange] = (),
 ) -> list[dict[Tag, str]]:
     query = Query(Root.STUDY, level, matches, tuple(returns), tuple(combined))
-    return list(index.search(using, query, 100))
+    return [found.attributes for found in index.search(using, query, 100)]
 
 
 def found_studies(index: Index, *matches: tuple[Tag, Match], using: Permit = FIND) -> set[str]:
@@ -470,7 +470,7 @@ def test_more_matches_than_the_limit_are_an_error_after_the_last_allowed(index: 
 def test_long_answers_stream_whole(index: Index) -> None:
     store(index, *(record(number) for number in range(600)))
     query = Query(Root.STUDY, Level.STUDY, (), (tags.STUDY_INSTANCE_UID,))
-    answers = {answer[tags.STUDY_INSTANCE_UID] for answer in index.search(FIND, query, 1000)}
+    answers = {found.attributes[tags.STUDY_INSTANCE_UID] for found in index.search(FIND, query, 1000)}
     assert answers == {study_uid(number) for number in range(600)}
 
 

@@ -34,6 +34,11 @@ class NamespaceHost:
         return f"10.91.{self.network}.1"
 
     @property
+    def inside(self) -> tuple[str, ...]:
+        """What to put before a command to run it in the host's network."""
+        return ("nsenter", "--target", str(self._process.pid), "--net", "--")
+
+    @property
     def addresses(self) -> list[str]:
         """The many addresses that the host may call from."""
         return [f"10.91.{self.network}.{last}" for last in range(FIRST_OF_MANY, LAST_OF_MANY + 1)]
@@ -64,7 +69,7 @@ class NamespaceHost:
         _ip("link", "add", ours, "type", "veth", "peer", "name", theirs, "netns", str(self._process.pid))
         _ip("address", "add", f"{cidr}.1/24", "dev", ours)
         _ip("link", "set", ours, "up")
-        inside = ("nsenter", "--target", str(self._process.pid), "--net", "--")
+        inside = self.inside
         _ip("link", "set", "lo", "up", inside=inside)
         _ip("address", "add", f"{cidr}.2/24", "dev", theirs, inside=inside)
         _ip("link", "set", theirs, "up", inside=inside)

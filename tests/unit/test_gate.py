@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from leadglass.gate import HOUR_S, MAX_REMEMBERED, Gate
+from leadglass.gate import MAX_REMEMBERED, Gate
+from leadglass.ledger import HOUR_S
 from leadglass.model.action import ARCHIVE, SITE, Action, Facts, Verb
 from leadglass.model.caller import Archive, LocalAdministrator, Transport
 from leadglass.model.decision import RungState, Step
@@ -317,8 +318,9 @@ def test_a_budget_is_per_device_and_per_hour(gate: Gate, trail: Notebook, clock:
         clock.pass_s(1)
     with pytest.raises(NotPermitted):
         gate.permit_part(US1, store)
-    [line] = trail.take()
+    line, alert = trail.take()
     assert next(rung.step for rung in line.ladder if rung.state is RungState.FAILED) is Step.BUDGET
+    assert (alert.kind, alert.outcome, alert.who) == ("budget.exceeded", Outcome.ALERT, "us1")
     gate.permit_part(CT1, Action(Verb.STORE, facts=CT))
     clock.pass_s(HOUR_S - 600)
     gate.permit_part(US1, store)  # the first minute is an hour ago

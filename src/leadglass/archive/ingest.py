@@ -22,6 +22,7 @@ from leadglass.dataset.record import instance_record
 from leadglass.dataset.tags import PATIENT_ID, STUDY_DATE
 from leadglass.gate import Gate
 from leadglass.index.folding import fold_value, parse_date
+from leadglass.index.patients import patient_key
 from leadglass.model.action import Action, Facts, Verb
 from leadglass.model.caller import Peer
 from leadglass.model.decision import Step
@@ -30,6 +31,7 @@ from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.instance import InstanceRecord
 from leadglass.model.names import Uid
 from leadglass.model.permit import Permit
+from leadglass.model.usage import Load
 from leadglass.storage.large import LargeObject
 from leadglass.storage.store import SegmentStore
 
@@ -156,6 +158,10 @@ class Incoming:
             As ``fragment``.
         """
         record, permit = self._understood or self._understand(Part.WHOLE)
+        if self._ingest.gate.counts_stores:
+            whose = hash(patient_key(record, permit.site))  # keyed anew at every start
+            load = Load(0, self._size_bytes, frozenset({whose}))  # as an object it was counted already
+            self._ingest.gate.reserve(permit, load, association=self._announced.association)
         large = self._large
         if large is None:
             self._submit(record, permit, self._waiting, self._digest_waiting, done)

@@ -10,6 +10,7 @@ from leadglass.dataset.identifier import decode_identifier, encode_answer
 from leadglass.dataset.tags import BY_TAG, UNIQUE_KEYS
 from leadglass.gate import Gate
 from leadglass.index.index import Index
+from leadglass.index.search import Found
 from leadglass.model.action import Action, Facts, Verb
 from leadglass.model.caller import Peer
 from leadglass.model.decision import Step
@@ -17,7 +18,7 @@ from leadglass.model.errors import LeadglassError, PeerError
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.names import AETitle, Uid
 from leadglass.model.permit import Permit
-from leadglass.model.query import DateTimeMatching, Match, Query, Root, Tag, Wildcard
+from leadglass.model.query import DateTimeMatching, Match, Query, Root, Wildcard
 
 ANSWERS_PER_CHUNK = 64
 
@@ -32,6 +33,14 @@ class Asked:
     identifier: bytes
     transfer_syntax: Uid
     date_times: DateTimeMatching = DateTimeMatching.SEPARATE
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One encoded answer, and the index's number of the patient that it tells of."""
+
+    patient: int
+    identifier: bytes
 
 
 class Finder:
@@ -89,7 +98,10 @@ def _is_universal(match: Match) -> bool:
 
 
 class Answers:
-    """The answers to one query. ``next_chunk`` blocks on the disk; ``close`` records the end."""
+    """The answers to one query. ``next_chunk`` blocks on the disk; ``close`` records the end.
+
+    What ``next_chunk`` gives may go out as far as ``release`` lets it, which is for the gate's thread.
+    """
 
     def __init__(
         self,
@@ -97,7 +109,7 @@ class Answers:
         asked: Asked,
         permit: Permit,
         query: Query,
-        rows: Generator[dict[Tag, str]],
+        rows: Generator[Found],
         retrieve_ae: AETitle,
     ) -> None:
         self._gate = gate
@@ -115,36 +127,46 @@ class Answers:
         """Whether pending is 0xFF00; with keys that this archive cannot match it is 0xFF01."""
         return not self._query.unsupported
 
-    def next_chunk(self) -> list[bytes]:
+    def next_chunk(self) -> list[Answer]:
         """Up to 64 encoded answers.
 
         Raises:
             OutOfResources: more answers than the limit, all of which were given.
+            NotPermitted: the last chunk given was not released whole.
             Others of ``index.search``, once the answers before have been given.
         """
         if self._ended_by is not None:
             raise self._ended_by
-        chunk: list[bytes] = []
+        chunk: list[Answer] = []
         try:
             for row in islice(self._rows, ANSWERS_PER_CHUNK):
-                chunk.append(self._encode(row))  # noqa: PERF401  those before an error count
+                chunk.append(Answer(row.patient, self._encode(row)))  # noqa: PERF401  those before an error count
         except LeadglassError as error:
             if not chunk:
                 raise
             self._ended_by = error
         else:
             self.at_end = len(chunk) < ANSWERS_PER_CHUNK
-        self._count += len(chunk)
         return chunk
+
+    def release(self, chunk: list[Answer]) -> list[bytes]:
+        """Those of a chunk that may go out: as many as the caller's hour has room for the patients of."""
+        revealed = self._gate.reveal(
+            self._permit, [answer.patient for answer in chunk], association=self._asked.association
+        )
+        if revealed.refusal is not None:
+            self._ended_by, self.at_end = revealed.refusal, False
+        self._count += revealed.told
+        return [answer.identifier for answer in chunk[: revealed.told]]
 
     def close(self, reason: str) -> None:
         """Read no more; record how many answers went out, and why no more if it ended early."""
         self._rows.close()
         self._gate.record(_ended(self._asked, self._permit, self._count, reason))
 
-    def _encode(self, row: dict[Tag, str]) -> bytes:
+    def _encode(self, row: Found) -> bytes:
         return encode_answer(
-            row,
+            row.attributes,
             self._query,
             retrieve_ae=self._retrieve_ae,
             transfer_syntax=self._asked.transfer_syntax,

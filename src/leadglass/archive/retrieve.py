@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from leadglass.dataset.convert import ConvertLimits, convert, convertible
@@ -18,6 +18,7 @@ from leadglass.model.instance import StoredInstance
 from leadglass.model.names import AETitle, Uid
 from leadglass.model.permit import Permit
 from leadglass.model.query import Level, RetrieveKeys, Root
+from leadglass.model.usage import Load
 from leadglass.policy.model import Device
 from leadglass.storage.reader import SealedReader
 from leadglass.storage.store import SegmentStore
@@ -98,6 +99,18 @@ class Retriever:
         action = Action(Verb.STORE, target=device.name, facts=facts)
         return self._gate.permit_part(Archive(self._node), action, association=association)
 
+    def reserve(self, permit: Permit, instances: Collection[StoredInstance], association: str) -> None:
+        """Take them out of the hour of whoever they are for: the requester, or a destination.
+
+        Raises:
+            NotPermitted: they do not all fit.
+        """
+        self._gate.reserve(permit, _load(instances), association=association)
+
+    def give_back(self, permit: Permit, instances: Collection[StoredInstance]) -> None:
+        """They were reserved, and did not go."""
+        self._gate.give_back(permit, _load(instances))
+
     def read(self, permit: Permit, instance: StoredInstance, transfer_syntax: Uid) -> Iterator[bytes]:
         """The data set in a transfer syntax, verified chunk by chunk. Blocks on the disk.
 
@@ -143,6 +156,7 @@ class Retrieval:
         self._wanted = wanted
         self._permit = permit
         self._keys = keys
+        self._reserved: list[tuple[Permit, list[StoredInstance]]] = []
         self.destination = destination
 
     def locate(self) -> list[StoredInstance]:
@@ -150,25 +164,50 @@ class Retrieval:
         return self._retriever.locate(self._permit, self._keys)
 
     def permitted(self, instances: Sequence[StoredInstance]) -> list[StoredInstance]:
-        """Those of a move that the destination may have.
+        """Those that may go: all, or those of a move that the destination may have.
+
+        They are taken out of the hour's budgets; ``close`` gives back what did not go.
 
         Raises:
-            NotPermitted: there are some, and it may have none.
+            NotPermitted: there are some, and it may have none; or the requester's hour has no room for them.
         """
-        if self.destination is None:
-            return list(instances)
-        verdicts: dict[Facts, bool] = {}
+        permitted = list(instances) if self.destination is None else self._for(self.destination, instances)
+        try:
+            self._reserve(self._permit, permitted)
+        except NotPermitted:
+            self._give_back(())
+            raise
+        return permitted
+
+    def _for(self, destination: Destination, instances: Sequence[StoredInstance]) -> list[StoredInstance]:
+        """Those that the destination may have, taken out of its hour."""
+        alike: dict[Facts, list[StoredInstance]] = {}
+        for instance in instances:
+            alike.setdefault(_facts(instance), []).append(instance)
         refusal: NotPermitted | None = None
-        for facts in {_facts(instance) for instance in instances}:
+        allowed: set[Facts] = set()
+        for facts, group in alike.items():
             try:
-                self._retriever.may_send(facts, self.destination.device, self._wanted.association)
+                permit = self._retriever.may_send(facts, destination.device, self._wanted.association)
+                self._reserve(permit, group)
             except NotPermitted as error:
-                verdicts[facts], refusal = False, error
+                refusal = error
             else:
-                verdicts[facts] = True
-        if refusal is not None and not any(verdicts.values()):
+                allowed.add(facts)
+        if refusal is not None and not allowed:
             raise refusal
-        return [instance for instance in instances if verdicts[_facts(instance)]]
+        return [instance for instance in instances if _facts(instance) in allowed]
+
+    def _reserve(self, permit: Permit, instances: list[StoredInstance]) -> None:
+        self._retriever.reserve(permit, instances, self._wanted.association)
+        self._reserved.append((permit, instances))
+
+    def _give_back(self, sent: Collection[StoredInstance]) -> None:
+        """All that was reserved, but for what was sent."""
+        gone = {instance.sop_instance for instance in sent}
+        for permit, instances in self._reserved:
+            self._retriever.give_back(permit, [each for each in instances if each.sop_instance not in gone])
+        self._reserved.clear()
 
     def read(self, instance: StoredInstance, transfer_syntax: Uid) -> Iterator[bytes]:
         """The bytes of one instance. Blocks on the disk."""
@@ -176,6 +215,7 @@ class Retrieval:
 
     def close(self, sent: Sequence[StoredInstance], failed_count: int, reason: str) -> None:
         """Record what left the archive: a line for each study, one for what did not leave."""
+        self._give_back(sent)
         for study, count in Counter(instance.study for instance in sent).items():
             self._retriever.record(self._event(Outcome.DONE, count, study, ""))
         if failed_count or reason:
@@ -202,6 +242,14 @@ class Retrieval:
             reason=reason,
             count=count,
         )
+
+
+def _load(instances: Collection[StoredInstance]) -> Load:
+    return Load(
+        len(instances),
+        sum(instance.size_bytes for instance in instances),
+        frozenset(instance.patient for instance in instances),
+    )
 
 
 def _facts(instance: StoredInstance) -> Facts:

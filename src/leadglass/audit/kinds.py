@@ -125,6 +125,12 @@ _ALL: Final = (
         for verb in sorted(MACHINE_VERBS | PERSON_VERBS)
     ),
     *(_site_operation(verb) for verb in sorted(SITE_VERBS)),
+    AuditKind(
+        "budget.exceeded",
+        EventId.SECURITY_ALERT,
+        EventType.RESTRICTED_FUNCTION,
+        "somebody used more than the budget of an hour: told once an hour, beside each refusal",
+    ),
     _moved("instance.stored", "an instance was received and is durable"),
     _moved("instance.repeated", "an instance was received that is already stored, identical"),
     _moved("instance.quarantined", "an instance contradicts what is stored and is kept apart"),

@@ -25,6 +25,7 @@ from leadglass.app import Site, local_site
 from leadglass.audit.read import AuditLine, Filters
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, print_json, print_rows, say, visible
+from leadglass.cli.zones_render import render
 from leadglass.model.action import MACHINE_VERBS, PERSON_VERBS, Verb
 from leadglass.model.decision import Decision, Rung, RungState
 from leadglass.model.event import Outcome
@@ -45,6 +46,9 @@ File = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show it, and change nothing.")]
+
+
+app.command()(render)
 
 
 @app.command()

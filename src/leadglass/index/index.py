@@ -10,12 +10,12 @@ from sqlalchemy import Engine
 from leadglass.index import inventory, labels, locate
 from leadglass.index.inventory import Counts, Held
 from leadglass.index.labels import Labelled
-from leadglass.index.search import Searcher
+from leadglass.index.search import Found, Searcher
 from leadglass.index.write import WriteTransaction, write_transaction
 from leadglass.model.instance import StoredInstance
 from leadglass.model.names import Uid
 from leadglass.model.permit import Permit
-from leadglass.model.query import Query, RetrieveKeys, Tag
+from leadglass.model.query import Query, RetrieveKeys
 
 
 class Index:
@@ -33,7 +33,7 @@ class Index:
         """``write.write_transaction``."""
         return write_transaction(self._engine)
 
-    def search(self, permit: Permit, query: Query, limit: int) -> Generator[dict[Tag, str]]:
+    def search(self, permit: Permit, query: Query, limit: int) -> Generator[Found]:
         """``search.Searcher.search``."""
         return self._searcher.search(permit, query, limit)
 

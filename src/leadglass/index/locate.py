@@ -47,7 +47,13 @@ def locate(engine: Engine, permit: Permit, keys: RetrieveKeys) -> list[StoredIns
     if keys.level not in given:
         raise IdentifierMismatch(f"a retrieval at {keys.level.name} level without its unique key")
     statement: Select[Any] = (
-        select(*INSTANCE_COLUMNS, patient.c.patient_id, patient.c.authority, study.c.site)
+        select(
+            *INSTANCE_COLUMNS,
+            patient.c.id.label("patient"),
+            patient.c.patient_id,
+            patient.c.authority,
+            study.c.site,
+        )
         .select_from(instance.join(series).join(study).join(patient))
         .where(
             within_scope(permit.scope, Level.IMAGE),
@@ -68,7 +74,7 @@ def locate(engine: Engine, permit: Permit, keys: RetrieveKeys) -> list[StoredIns
         if keys.patient_id and keys.issuer is None and _of_several_people(rows):
             raise PatientAmbiguous("a PatientID without its issuer, which several people bear")
         labels = _labels(connection, sorted({row.study_uid for row in rows}))
-    return [stored_instance(row, labels.get(row.study_uid, frozenset())) for row in rows]
+    return [stored_instance(row, labels.get(row.study_uid, frozenset()), row.patient) for row in rows]
 
 
 _KEY_COLUMNS: Final[dict[Level, ColumnElement[Any]]] = {

@@ -85,8 +85,9 @@ class Plan:
     """SQL text with positional parameters, and where each result column goes.
 
     ``columns`` gives the position of each tag kept in a column of its own, ``texts`` the position of
-    the JSON text of each level. ``shown``: tags, ``None`` being all, and the position of what says
-    whether the row shows them; where that is ``None``, each row does. A row shows all that any of them says.
+    the JSON text of each level, ``patient`` that of the number of the patient's row. ``shown``: tags,
+    ``None`` being all, and the position of what says whether the row shows them; where that is ``None``, each
+    row does. A row shows all that any of them says.
     """
 
     sql: str
@@ -94,6 +95,7 @@ class Plan:
     constants: Mapping[str, Any]
     columns: Mapping[Tag, int]
     texts: Mapping[Level, int]
+    patient: int
     shown: tuple[tuple[frozenset[Tag] | None, int | None], ...]
 
     def parameters(self, values: tuple[Values, ...], row_limit: int) -> tuple[str | int, ...]:
@@ -122,6 +124,8 @@ def compile_plan(shape: Shape, dialect: Dialect) -> Plan:
                 columns.append(_computed(tag, shape.scope))
         texts[Level(level)] = len(columns)
         columns.append(table.c.attributes)
+    number_of_patient = len(columns)
+    columns.append(patient.c.id)
     shown = shown_by(shape.scope)
     positions_shown: list[int | None] = [None] * len(shown)
     if len(shown) > 1:
@@ -145,6 +149,7 @@ def compile_plan(shape: Shape, dialect: Dialect) -> Plan:
         constants=MappingProxyType(dict(compiled.params)),
         columns=positions,
         texts=texts,
+        patient=number_of_patient,
         shown=tuple(zip((part.tags for part in shown), positions_shown, strict=True)),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Sequence
 from contextlib import closing
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Engine
@@ -29,6 +29,13 @@ _Row = tuple[Any, ...]
 _Decoded = dict[Level, tuple[str, dict[str, str | list[str]]]]
 
 
+class Found(NamedTuple):
+    """One match: the index's number of the patient, which says nothing of them, and what is told. PHI."""
+
+    patient: int
+    attributes: dict[Tag, str]
+
+
 class Searcher:
     """Runs queries, each on a connection of its own; safe to use from several threads."""
 
@@ -36,7 +43,7 @@ class Searcher:
         self._engine = engine
         self._plan = lru_cache(maxsize=PLANS_KEPT)(self._compile)
 
-    def search(self, permit: Permit, query: Query, limit: int) -> Generator[dict[Tag, str]]:
+    def search(self, permit: Permit, query: Query, limit: int) -> Generator[Found]:
         """Each match, as the tags of ``query.returns`` that the index knows at the query's level or above.
 
         A value that is unknown is empty; several values are joined by backslash. Counts and sets
@@ -65,14 +72,14 @@ class Searcher:
 
     def _answers(
         self, plan: Plan, parameters: tuple[str | int, ...], query: Query, limit: int
-    ) -> Generator[dict[Tag, str]]:
+    ) -> Generator[Found]:
         returns = tuple(tag for tag in query.returns if _known_at(tag, query.level))
         decoded: _Decoded = {}
         with closing(self._rows(plan.sql, parameters)) as rows:
             for number, row in enumerate(rows):
                 if number == limit:
                     raise OutOfResources(f"more than {limit} matches")
-                yield _answer(plan, row, returns, decoded)
+                yield Found(row[plan.patient], _answer(plan, row, returns, decoded))
 
     def _rows(self, sql: str, parameters: tuple[str | int, ...]) -> Generator[_Row]:
         """Straight from the driver: one SELECT is a snapshot, and needs no transaction around it."""

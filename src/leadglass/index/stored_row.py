@@ -45,7 +45,7 @@ QUARANTINE_COLUMNS: Final = _apart_columns(quarantine)
 BINNED_COLUMNS: Final = _apart_columns(binned)
 
 
-def stored_instance(row: Row[Any], labels: frozenset[str]) -> StoredInstance:
+def stored_instance(row: Row[Any], labels: frozenset[str], patient: int = 0) -> StoredInstance:
     """Read a row of one of the column lists above."""
     return StoredInstance(
         sop_class=Uid(row.sop_class),
@@ -61,4 +61,5 @@ def stored_instance(row: Row[Any], labels: frozenset[str]) -> StoredInstance:
         size_bytes=row.size_bytes,
         sha256=row.sha256,
         labels=labels,
+        patient=patient,
     )

@@ -7,6 +7,7 @@ from datetime import date
 from enum import StrEnum
 
 from leadglass.model.names import Uid
+from leadglass.model.usage import NO_USAGE, Usage
 
 ARCHIVE = "archive"
 SITE = "site"
@@ -59,7 +60,7 @@ class Facts:
     """Facts about the object at hand; ``None`` is unknown and satisfies no condition.
 
     ``sender`` is the device that it came from. ``attributes`` are of a query: those it matches on, by
-    keyword.
+    keyword. ``this_hour`` is what the caller used of its hour before, where the action is one more.
     """
 
     modality: str | None = None
@@ -69,7 +70,7 @@ class Facts:
     study_date: date | None = None
     sender: str | None = None
     attributes: frozenset[str] = frozenset()
-    stores_this_hour: int = 0
+    this_hour: Usage = NO_USAGE
 
 
 NO_FACTS = Facts()

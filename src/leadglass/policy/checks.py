@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, timedelta
 
+from leadglass.model.action import Verb
 from leadglass.model.caller import Transport
 from leadglass.policy.conditions.expires import Expires
 from leadglass.policy.conditions.review_by import ReviewBy
@@ -150,6 +151,7 @@ def _check_inside(policy: Policy, address: Address, zone: Zone, path: KeyPath, n
 def _check_flow(policy: Policy, flow: Flow, today: date, notes: Notes) -> None:
     path: KeyPath = ("flows", flow.name)
     _check_rule(path, ("from", "to", "can"), flow.term, today, notes)
+    _check_per_hour(flow, path, notes)
     partners = sorted(name for name in _zones_of(policy, flow) if policy.zones[name].is_public)
     if partners and not any(isinstance(bound, Expires) for bound in flow.term):
         notes.error(
@@ -166,6 +168,17 @@ def _check_flow(policy: Policy, flow: Flow, today: date, notes: Notes) -> None:
         if policy.devices[name].address is None:
             spot = notes.source.value_place((*path, "to"))
             notes.warn(spot, f"{name} has no address to send to", f"add devices.{name}.address")
+
+
+def _check_per_hour(flow: Flow, path: KeyPath, notes: Notes) -> None:
+    """A number alone counts stores: where there are none, something else was meant."""
+    stated = notes.source.value_at((*path, "per_hour"))
+    if isinstance(stated, int) and Verb.STORE not in flow.can:
+        notes.warn(
+            notes.source.value_place((*path, "per_hour")),
+            f"a number alone counts stores, and flow {flow.name} gives none",
+            f"write per_hour = {{ objects = {stated} }}",
+        )
 
 
 def _zones_of(policy: Policy, flow: Flow) -> set[str]:

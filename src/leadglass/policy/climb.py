@@ -81,8 +81,9 @@ def _climb(rule: Rule, own: tuple[Condition, ...], asked: Asked) -> _Climb:
         if fix is not None:
             return _Climb(rule, (scope, circumstances), stopped=True, fix=fix)
     rate = _NO_BUDGET
-    if rule.budget:
-        rate, fix = _check(Step.BUDGET, rule.budget, asked)
+    budget = rule.harvest if asked.verb in SEARCHES else rule.budget
+    if budget:
+        rate, fix = _check(Step.BUDGET, budget, asked)
         if fix is not None:
             return _Climb(rule, (scope, circumstances, rate), stopped=True, fix=fix)
     return _Climb(rule, (scope, circumstances, rate))

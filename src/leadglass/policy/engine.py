@@ -19,7 +19,7 @@ from leadglass.policy.identify import hold_review, identify
 from leadglass.policy.identity import Identity
 from leadglass.policy.ladder import allow, failed, not_for, passed, refuse, stopped
 from leadglass.policy.machines import decide_incoming, decide_outgoing
-from leadglass.policy.model import Device
+from leadglass.policy.model import Device, Flow
 from leadglass.policy.people import decide_person
 from leadglass.policy.policy import Policy
 
@@ -60,18 +60,18 @@ def evaluate_admission(policy: Policy, peer: Peer, now: datetime) -> Admission:
     if device is None or not identity.is_known:
         return Admission(stopped(identity), frozenset())
     asked = Asked(Verb.ECHO, now)
-    flows = policy.lookup.flows_from[device.name]
+    flows = tuple(flow for flow in policy.lookup.flows_from[device.name] if flow.can)
     living = [flow for flow in flows if all(bound.check(asked).ok for bound in flow.term)]
     if not living:
-        return Admission(_nothing_living(policy, identity, device, asked), frozenset())
+        return Admission(_nothing_living(flows, identity, device, asked), frozenset())
     verbs = frozenset(verb for flow in living for verb in flow.can)
     rule = "flow " + ", ".join(flow.name for flow in living)
     rung = passed(Step.VERB, ", ".join(sorted(verbs)))
     return Admission(allow(identity, (rung,), rule, NOTHING), verbs)
 
 
-def _nothing_living(policy: Policy, identity: Identity, device: Device, asked: Asked) -> Decision:
-    for flow in policy.lookup.flows_from[device.name]:
+def _nothing_living(flows: tuple[Flow, ...], identity: Identity, device: Device, asked: Asked) -> Decision:
+    for flow in flows:
         ended = next(result for bound in flow.term if not (result := bound.check(asked)).ok)
         rung = failed(Step.VERB, f"flow {flow.name} from {device.name}: {ended.detail}")
         return refuse(identity, (rung,), f"flow {flow.name}", ended.fix)

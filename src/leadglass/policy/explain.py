@@ -66,7 +66,7 @@ def facts_of(policy: Policy, question: Question, now: datetime) -> Facts:
         study_date=studied,
         sender=question.sender,
         attributes=frozenset({question.show} if question.show else ()),
-        stores_this_hour=question.stores,
+        this_hour=question.used,
     )
 
 

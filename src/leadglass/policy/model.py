@@ -18,7 +18,7 @@ from leadglass.policy.conditions.need import NeedApproval, NeedMfa, NeedReason
 from leadglass.policy.conditions.newer_than import NewerThan
 from leadglass.policy.conditions.older_than import OlderThan
 from leadglass.policy.conditions.own import Own
-from leadglass.policy.conditions.per_hour import PerHour
+from leadglass.policy.conditions.per_hour import HARVEST, PerHour
 from leadglass.policy.conditions.review_by import ReviewBy
 from leadglass.policy.conditions.show import Show
 from leadglass.policy.conditions.sop_class import SopClass
@@ -111,8 +111,8 @@ class Flow:
     """A rule for machines.
 
     ``parties`` are the far side: names of devices, and ``zone:`` and ``group:`` names.
-    ``term`` bounds the rule in time, ``only`` its objects, ``budget`` its rate, ``show`` what an answer to a
-    query may hold.
+    ``term`` bounds the rule in time, ``only`` its objects, ``budget`` the rate of its stores, ``harvest``
+    that of its reading, ``show`` what an answer to a query may hold.
     """
 
     name: str
@@ -122,6 +122,7 @@ class Flow:
     only: tuple[OfObjects, ...] = ()
     term: tuple[Bound, ...] = ()
     budget: PerHour | None = None
+    harvest: PerHour = HARVEST
     show: Show | None = None
     note: str = ""
 
@@ -130,7 +131,7 @@ class Flow:
 class Grant:
     """A rule for people: who (groups), from where (zones), what (verbs), needing what.
 
-    ``only``, ``term`` and ``show`` as in a flow.
+    ``only``, ``term``, ``harvest`` and ``show`` as in a flow.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Grant:
     only: tuple[OfObjects, ...] = ()
     need: tuple[Need, ...] = ()
     term: tuple[Bound, ...] = ()
+    harvest: PerHour = HARVEST
     show: Show | None = None
     note: str = ""
 

@@ -11,6 +11,7 @@ from leadglass.model.caller import Transport
 from leadglass.model.errors import LeadglassError, PeerError
 from leadglass.model.names import Uid, parse_uid
 from leadglass.model.storage_classes import BY_KEYWORD
+from leadglass.model.usage import NO_USAGE, Usage
 from leadglass.policy.attributes import ATTRIBUTES
 from leadglass.policy.network import parse_address
 from leadglass.sitefile import quoted, suggest
@@ -25,10 +26,13 @@ _KEYS = (
     "ae",
     "age",
     "at",
+    "bytes",
     "from",
     "ip",
     "label",
     "modality",
+    "objects",
+    "patients",
     "sender",
     "show",
     "sop_class",
@@ -36,6 +40,7 @@ _KEYS = (
     "study",
     "transport",
 )
+_MAX_DIGITS = 15
 _CODE = re.compile(r"[A-Z0-9_]{1,16}")
 
 
@@ -47,7 +52,8 @@ class QuestionInvalid(LeadglassError):
 class Question:
     """Who, what, on what; the rest overrides the best case. ``from_zone`` is ``from=``.
 
-    ``age_days`` is the study's. ``show`` is an attribute, by keyword, that a query wants to know.
+    ``age_days`` is the study's. ``show`` is an attribute, by keyword, that a query wants to know. ``used``
+    are ``objects=`` (or ``stores=``), ``bytes=`` and ``patients=``.
     """
 
     subject: str
@@ -63,9 +69,9 @@ class Question:
     sender: str | None = None
     show: str | None = None
     sop_class: Uid | None = None
-    stores: int = 0
     study: Uid | None = None
     transport: Transport | None = None
+    used: Usage = NO_USAGE
     mfa: bool = False
     reason: bool = False
     approved: bool = False
@@ -111,9 +117,9 @@ def parse_question(text: str) -> Question:
         sender=given.get("sender"),
         show=_attribute(given["show"]) if "show" in given else None,
         sop_class=_sop_class(given["sop_class"]) if "sop_class" in given else None,
-        stores=_count(given.get("stores", "0")),
         study=_uid("study", given["study"]) if "study" in given else None,
         transport=_transport(given["transport"]) if "transport" in given else None,
+        used=_used(given),
         mfa=MFA in rest,
         reason=REASON in rest,
         approved=APPROVED in rest,
@@ -189,9 +195,18 @@ def _uid(key: str, text: str) -> Uid:
         raise QuestionInvalid(f"{key}={quoted(text)} is no UID") from None
 
 
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise QuestionInvalid(f"stores={quoted(text)} is no number")
+def _used(given: dict[str, str]) -> Usage:
+    """What was used of the hour; stores are objects."""
+    if "stores" in given and "objects" in given:
+        raise QuestionInvalid('"stores" and "objects" are the same; write one of them')
+    objects = "stores" if "stores" in given else "objects"
+    return Usage(_count(given, objects), _count(given, "bytes"), _count(given, "patients"))
+
+
+def _count(given: dict[str, str], key: str) -> int:
+    text = given.get(key, "0")
+    if not text.isascii() or not text.isdigit() or len(text) > _MAX_DIGITS:
+        raise QuestionInvalid(f"{key}={quoted(text)} is no number")
     return int(text)
 
 

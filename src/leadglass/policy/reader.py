@@ -7,6 +7,7 @@ from types import MappingProxyType
 from leadglass.policy.lookup import build_lookup
 from leadglass.policy.model import VERSION
 from leadglass.policy.policy import Policy
+from leadglass.policy.reading.budgets import read_harvest
 from leadglass.policy.reading.devices import read_device
 from leadglass.policy.reading.rules import (
     Names,
@@ -38,7 +39,12 @@ def read_policy(notes: Notes) -> Policy:
     people = {name: group.claims for name, group in groups.items() if not group.devices}
     device_groups = {name: group.devices for name, group in groups.items() if group.devices}
     names = Names(
-        zone_tables.keys(), device_tables.keys(), tuple(people), tuple(device_groups), read_time_zone(root)
+        zone_tables.keys(),
+        device_tables.keys(),
+        tuple(people),
+        tuple(device_groups),
+        read_time_zone(root),
+        read_harvest(root),
     )
     flows = {name: read_flow(name, table, names) for name, table in root.table("flows").tables()}
     grants = {name: read_grant(name, table, names) for name, table in root.table("grants").tables()}

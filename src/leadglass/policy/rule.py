@@ -30,14 +30,16 @@ QUERIES = frozenset({Verb.FIND, Verb.LIST})
 class Rule:
     """``only`` bounds the objects, ``conditions`` the circumstances, ``budget`` the rate, ``show`` answers.
 
-    ``name`` is as audit lines give it; ``reach`` is ``only`` as a search filters by it, but for what
-    ``moves`` with the day or with who asks; ``reach_rung`` the same in words.
+    ``budget`` is of stores, ``harvest`` of reading. ``name`` is as audit lines give it; ``reach`` is ``only``
+    as a search filters by it, but for what ``moves`` with the day or with who asks; ``reach_rung`` the same
+    in words.
     """
 
     name: str
     only: tuple[Condition, ...]
     conditions: tuple[Condition, ...]
     budget: tuple[Condition, ...]
+    harvest: tuple[Condition, ...]
     reach: ScopeFilter
     reach_rung: Rung
     moves: tuple[Moving, ...] = ()
@@ -69,6 +71,7 @@ def rule_of_flow(flow: Flow, senders: frozenset[str]) -> Rule:
         only=only,
         conditions=flow.term,
         budget=(flow.budget,) if flow.budget else (),
+        harvest=(flow.harvest,),
         reach=_reach(only),
         reach_rung=_reach_rung(only),
         moves=_moves(only),
@@ -83,6 +86,7 @@ def rule_of_grant(grant: Grant) -> Rule:
         only=grant.only,
         conditions=grant.need + grant.term,
         budget=(),
+        harvest=(grant.harvest,),
         reach=_reach(grant.only),
         reach_rung=_reach_rung(grant.only),
         moves=_moves(grant.only),

@@ -27,6 +27,7 @@ from leadglass.policy.moments import moments_of
 from leadglass.policy.policy import Policy
 from leadglass.policy.question import APPROVED, FLAGS, MFA, REASON
 from leadglass.policy.rule import QUERIES
+from leadglass.policy.usage_told_apart import budgets_of, usage_told_apart
 
 MOMENT = "%Y-%m-%dT%H:%MZ"
 Circumstances = tuple[tuple[str, str], ...]
@@ -95,21 +96,20 @@ class Space:
         ways: dict[str, Sequence[str]] = {"transport": _MACHINE_TRANSPORTS}
         titles = sorted({title for device in found for title in device.ae})
         places = self._elsewhere(found)
-        budgets = sorted({flow.budget.stores for flow in flows if flow.budget is not None})
         if len(titles) > 1:
             ways["ae"] = titles
         if places:
             ways["ip"] = places
-        if budgets and verb is Verb.STORE:
-            ways["stores"] = ("0", *map(str, budgets))
-        return ways
+        return {**ways, **usage_told_apart(budgets_of(flows, verb), verb)}
 
     def _outgoing(self, name: str) -> Iterator[Cell]:
         flows = [flow for policy in self.policies for flow in policy.lookup.flows_to.get(name, ())]
         found = [policy.devices[name] for policy in self.policies if name in policy.devices]
         objects = kinds_of_object(name, _only(flows), (), self._senders(name, flows))
         for verb in sorted(OUTGOING_VERBS):
-            yield from _cells(ARCHIVE, verb, name, {"at": self._times(flows, found)}, objects)
+            hours = usage_told_apart(budgets_of(flows, verb), verb) if self.every_way else {}
+            ways = {**hours, "at": self._times(flows, found)}
+            yield from _cells(ARCHIVE, verb, name, ways, objects)
 
     def _people(self, group: str) -> Iterator[Cell]:
         zones = sorted({name for policy in self.policies for name in policy.zones})
@@ -121,7 +121,9 @@ class Space:
         objects = kinds_of_object(group, _only(grants), (), frozenset())
         asked = {**objects, **attributes_told_apart([grant.show for grant in grants])}
         for verb in sorted(PERSON_VERBS):
-            yield from _cells(group, verb, ANY, ways, asked)
+            budgets = [grant.harvest for grant in grants if verb in grant.can]
+            hours = usage_told_apart(budgets, verb) if self.every_way else {}
+            yield from _cells(group, verb, ANY, {**ways, **hours}, asked)
 
     def _stranger(self) -> Iterator[Cell]:
         ways: dict[str, Sequence[str]] = {"transport": _MACHINE_TRANSPORTS}

@@ -49,7 +49,7 @@ def finder(rig: ArchiveRig, max_answers: int) -> Finder:
 def all_chunks(answers: Answers) -> list[list[bytes]]:
     chunks = []
     while not answers.at_end:
-        chunks.append(answers.next_chunk())
+        chunks.append(answers.release(answers.next_chunk()))
     return chunks
 
 
@@ -97,7 +97,7 @@ def test_every_answer_up_to_the_limit_goes_out_before_the_refusal(full: ArchiveR
     given = 0
     with pytest.raises(OutOfResources):  # noqa: PT012  at some chunk
         while True:
-            given += len(answers.next_chunk())
+            given += len(answers.release(answers.next_chunk()))
     assert given == limit
     answers.close("too many")
     assert last_answered(full) == (Outcome.FAILED, limit, "too many")
@@ -112,7 +112,7 @@ def test_exactly_as_many_as_the_limit_is_no_failure(full: ArchiveRig) -> None:
 def test_an_abandoned_query_gives_its_connection_back(full: ArchiveRig) -> None:
     answers = finder(full, 1000).begin(everything())
     before = connections_held(full)  # the committer keeps one
-    answers.next_chunk()
+    answers.release(answers.next_chunk())
     assert connections_held(full) == before + 1
     answers.close("cancelled")
     assert connections_held(full) == before

@@ -15,6 +15,7 @@ from leadglass.admin.importing.orthanc_modalities import VERBS
 from leadglass.cli.output import Exit
 from leadglass.model.decision import Step
 from leadglass.policy.check import check_policy
+from leadglass.policy.conditions.per_hour import HARVEST
 from leadglass.policy.explain import explain
 from leadglass.policy.question import parse_question
 from leadglass.sitefile.settings import read_settings
@@ -31,11 +32,41 @@ def examples(page: str, language: str) -> list[str]:
 
 
 def test_the_policy_of_the_reference_is_sound_and_passes_its_tests() -> None:
-    policy, groups = examples("reference/policy.md", "toml")
+    policy, _budgets, groups = examples("reference/policy.md", "toml")
     for text in (policy, policy + groups):
         checked = check_policy(text, path="policy.toml", now=NOW)
         assert checked.findings == ()
         assert checked.failed_tests == ()
+
+
+def test_the_budgets_of_the_reference_are_sound() -> None:
+    policy, budgets, _groups = examples("reference/policy.md", "toml")
+    top, _, flows = budgets.partition("[flows]")
+    version, _, zones = policy.partition("[flows]")[0].partition("[zones]")
+    checked = check_policy(f"{version}{top}[zones]{zones}[flows]{flows}", path="policy.toml", now=NOW)
+    assert checked.findings == ()
+    assert checked.policy is not None
+    assert checked.policy.flows["read"].harvest.patients == 400
+    assert checked.policy.flows["deliver"].budget is not None
+
+
+def test_the_budget_of_the_guide_is_sound() -> None:
+    text = (DOCS / "how-to/harvest-budgets.md").read_text(encoding="utf-8")
+    indented, top = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    devices = '[zones]\nlan = { cidr = ["10.0.0.0/8"], transport = "mtls" }\n'
+    devices += '[devices]\nrouter = { zone = "lan", ae = ["R"] }\n[flows]\n'
+    checked = check_policy(f"{top}{devices}{indented.strip()}\n", path="policy.toml", now=NOW)
+    assert checked.findings == ()
+    assert checked.policy is not None
+    assert checked.policy.flows["migrate"].harvest.patients == 20_000
+
+
+def test_the_numbers_built_in_are_those_of_the_documentation() -> None:
+    for page in ("how-to/harvest-budgets.md", "reference/policy.md"):
+        text = (DOCS / page).read_text(encoding="utf-8")
+        assert HARVEST.size_bytes is not None
+        for number in (f"{HARVEST.patients:,}", f"{HARVEST.objects:,}", f"{HARVEST.size_bytes // 10**9} GB"):
+            assert number in text
 
 
 def test_the_plaintext_zone_of_the_guide_is_sound_and_passes_its_tests() -> None:

@@ -11,6 +11,7 @@ from leadglass.model.action import ARCHIVE, MACHINE_VERBS, PERSON_VERBS, SITE, S
 from leadglass.model.caller import Archive, Caller, LocalAdministrator, Peer
 from leadglass.model.decision import Decision, RungState, Step
 from leadglass.model.permit import EVERYTHING, NOTHING, Scope, ScopeFilter
+from leadglass.model.usage import Usage
 from leadglass.policy.decide import admit, decide
 from tests.support.policies import ALICE, CERTIFICATE, CT1, EXAMPLE, NOW, US1, WS1, policy
 
@@ -99,10 +100,10 @@ def test_modality_a_device_does_not_make_is_refused() -> None:
 
 
 def test_budget_that_is_used_up_is_refused_at_the_last_rung() -> None:
-    decision = ask(US1, Verb.STORE, Facts(modality="US", stores_this_hour=600))
+    decision = ask(US1, Verb.STORE, Facts(modality="US", this_hour=Usage(objects=600)))
     assert failed_at(decision) is Step.BUDGET
-    assert ask(US1, Verb.STORE, Facts(modality="US", stores_this_hour=599)).allowed
-    assert ask(US1, Verb.ECHO, Facts(stores_this_hour=600)).allowed
+    assert ask(US1, Verb.STORE, Facts(modality="US", this_hour=Usage(objects=599))).allowed
+    assert ask(US1, Verb.ECHO, Facts(this_hour=Usage(objects=600))).allowed
 
 
 def test_guard_is_named_and_the_rest_of_the_ladder_is_not_reached() -> None:
@@ -114,6 +115,15 @@ def test_guard_is_named_and_the_rest_of_the_ladder_is_not_reached() -> None:
     assert [rung.state for rung in decision.ladder] == (
         [RungState.PASSED] * 3 + [RungState.FAILED] + [RungState.NOT_REACHED] * 4
     )
+
+
+def test_flow_that_can_nothing_admits_nobody() -> None:
+    idle = policy(
+        EXAMPLE.replace('can = ["echo", "find", "get", "move"]', "can = []").partition("[tests]")[0]
+    )
+    admission = admit(idle, WS1, NOW)
+    assert failed_at(admission.decision) is Step.VERB
+    assert admission.verbs == frozenset()
 
 
 def test_zone_whose_review_is_overdue_is_closed() -> None:
@@ -284,7 +294,9 @@ def test_refusal_is_told_by_the_rule_that_came_furthest() -> None:
         c = { from = ["ct1"], to = "archive", can = ["store"], expires = 2026-01-01 }
         """
     )
-    decision = decide(scoped, CT1, Action(Verb.STORE, facts=Facts(modality="CT", stores_this_hour=1)), NOW)
+    decision = decide(
+        scoped, CT1, Action(Verb.STORE, facts=Facts(modality="CT", this_hour=Usage(objects=1))), NOW
+    )
     assert (decision.rule, failed_at(decision)) == ("flow b", Step.BUDGET)
 
 

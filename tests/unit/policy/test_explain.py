@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from leadglass.model.decision import Decision
 from leadglass.policy import QuestionInvalid, explain, parse_question
 from tests.support.policies import EXAMPLE, NOW, policy
+from tests.support.said import assert_said
 
+SAID = Path(__file__).with_name("said_by_ladders.txt")
 POLICY = policy(EXAMPLE)
 
 
@@ -133,3 +137,36 @@ def test_stranger_is_never_taken_for_a_partner() -> None:
 def test_browser_among_the_modalities_is_placed_by_https_alone() -> None:
     decision = ask("rads view any from=modalities mfa")
     assert (decision.allowed, decision.zone) == (True, "remote")
+
+
+WHO = ("ct1", "us1", "ws1", "archive", "rads", "internet")
+WORDS = (
+    *("", "transport=plain", "from=remote", "ip=10.20.9.9", "ip=10.20.1.9", "ae=WS1", "ae=NOBODY"),
+    *(
+        "modality=CT",
+        "label=night",
+        "stores=600",
+        "at=2027-02-01",
+        "mfa",
+        "from=remote mfa",
+        "transport=https",
+    ),
+)
+TARGETS = {"archive": "night", "rads": "any"}
+VERBS = ("store", "find", "view", "manage")
+
+
+def test_every_ladder_is_told_in_these_words() -> None:
+    """Rule, rungs and fix of many questions about the example: a changed word must be meant."""
+    told = []
+    for who in WHO:
+        for verb in VERBS:
+            for words in WORDS:
+                question = f"{who} {verb} {TARGETS.get(who, 'archive')} {words}".strip()
+                decision = ask(question)
+                rungs = " / ".join(
+                    f"{rung.state.value} {rung.detail}" for rung in decision.ladder if rung.detail
+                )
+                where = f"{decision.who} {decision.device} {decision.zone} {decision.site!r}"
+                told.append(f"{question}: {decision.rule}: {where}: {rungs} | {decision.fix}")
+    assert_said(told, SAID)

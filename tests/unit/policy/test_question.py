@@ -7,6 +7,7 @@ import pytest
 from leadglass.model.action import Verb
 from leadglass.model.caller import Transport
 from leadglass.model.names import Uid
+from leadglass.model.usage import Usage
 from leadglass.policy import Question, QuestionInvalid, parse_question
 
 
@@ -30,7 +31,7 @@ def test_every_word_of_a_question_is_read() -> None:
         sender="ct1",
         show="StudyDate",
         sop_class=Uid("1.2.840.10008.5.1.4.1.1.2"),
-        stores=5,
+        used=Usage(objects=5),
         study=Uid("1.2.3"),
         transport=Transport.PLAIN,
         mfa=True,

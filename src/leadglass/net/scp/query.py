@@ -76,7 +76,7 @@ class FindOperation:
         reason = "the server ended"
         try:
             while not answers.at_end:
-                for identifier in await self._link.run(answers.next_chunk):
+                for identifier in answers.release(await self._link.run(answers.next_chunk)):
                     if self._stopped_by:
                         reason = self._stopped_by
                         return Status.CANCEL

@@ -22,13 +22,12 @@ from leadglass.policy.model import (
     PolicyTest,
     StatedInvariant,
 )
+from leadglass.policy.reading.budgets import read_flow_budgets, read_grant_harvest
 from leadglass.policy.reading.objects import read_flow_objects, read_grant_objects, read_show
 from leadglass.policy.reading.times import read_term
-from leadglass.policy.reading.words import dotted, read_references, read_verbs, refuse_reserved
+from leadglass.policy.reading.words import read_references, read_verbs, refuse_reserved
 from leadglass.sitefile import quoted, suggest
 from leadglass.sitefile.table import Table
-
-MAX_PER_HOUR = 10_000_000
 
 _CLAIM = re.compile(r"(role|oidc):[!-)+-~]{1,128}")  # printable, without space and without *
 _DEVICE = "device:"
@@ -46,6 +45,7 @@ class Names:
     people: Collection[str]
     device_groups: Collection[str]
     time_zone: ZoneInfo
+    harvest: PerHour
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ def read_flow(name: str, table: Table, names: Names) -> Flow:
     sources = read_references(table, "from", known)
     targets = read_references(table, "to", known)
     direction, parties = _direction(table, sources, targets)
+    budget, harvest = read_flow_budgets(table, names.harvest)
     can = read_verbs(table, MACHINE_VERBS)
     flow = Flow(
         name=name,
@@ -96,7 +97,8 @@ def read_flow(name: str, table: Table, names: Names) -> Flow:
         can=can,
         only=read_flow_objects(table, names.time_zone),
         term=read_term(table, names.time_zone),
-        budget=_budget(table),
+        budget=budget,
+        harvest=harvest,
         show=read_show(table, can),
         note=table.text("note") or "",
     )
@@ -120,11 +122,6 @@ def _direction(
     return Direction.TO_ARCHIVE, ()
 
 
-def _budget(table: Table) -> PerHour | None:
-    per_hour = table.whole("per_hour", 1, MAX_PER_HOUR)
-    return None if per_hour is None else PerHour(f"{dotted(table)}.per_hour", per_hour)
-
-
 def read_grant(name: str, table: Table, names: Names) -> Grant:
     """One grant; what is wrong in it is noted and left out."""
     table.require("who", "name groups; an empty list is nobody")
@@ -143,6 +140,7 @@ def read_grant(name: str, table: Table, names: Names) -> Grant:
         only=read_grant_objects(table, names.time_zone),
         need=need,
         term=read_term(table, names.time_zone),
+        harvest=read_grant_harvest(table, names.harvest),
         show=read_show(table, can),
         note=table.text("note") or "",
     )
