@@ -39,8 +39,9 @@ def check_agreement(policy: Policy, today: date, notes: Notes) -> None:
     _check_claims(policy, notes)
     for device in policy.devices.values():
         _check_device(policy, device, notes)
+    outside = frozenset(zone.name for zone in policy.zones.values() if zone.is_public)
     for flow in policy.flows.values():
-        _check_flow(policy, flow, today, notes)
+        _check_flow(policy, flow, outside, today, notes)
     for grant in policy.grants.values():
         _check_grant(policy, grant, today, notes)
 
@@ -137,7 +138,7 @@ def _check_device(policy: Policy, device: Device, notes: Notes) -> None:
 
 def _check_inside(policy: Policy, address: Address, zone: Zone, path: KeyPath, notes: Notes) -> None:
     """An address of a device is placed in its zone, whichever of the zone's transports it uses."""
-    found = {place(policy, address, transport) for transport in zone.transports}
+    found = [place(policy, address, transport) for transport in sorted(zone.transports)]
     strays = [other for other in found if other is not zone]
     if strays:
         lies = f"lies in {strays[0].name}" if strays[0] else "lies in no zone of that transport"
@@ -148,11 +149,11 @@ def _check_inside(policy: Policy, address: Address, zone: Zone, path: KeyPath, n
         )
 
 
-def _check_flow(policy: Policy, flow: Flow, today: date, notes: Notes) -> None:
+def _check_flow(policy: Policy, flow: Flow, outside: frozenset[str], today: date, notes: Notes) -> None:
     path: KeyPath = ("flows", flow.name)
     _check_rule(path, ("from", "to", "can"), flow.term, today, notes)
     _check_per_hour(flow, path, notes)
-    partners = sorted(name for name in _zones_of(policy, flow) if policy.zones[name].is_public)
+    partners = sorted(_zones_of(policy, flow) & outside)
     if partners and not any(isinstance(bound, Expires) for bound in flow.term):
         notes.error(
             notes.source.key_place(path),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from leadglass.admin.importing.found import Delivery, Found, FoundDevice, Outcome
 from leadglass.admin.importing.naming import policy_names
-from leadglass.admin.importing.proposal import MAX_DEVICES, ProposalInvalid, propose
+from leadglass.admin.importing.proposal import MAX_DEVICES, MAX_REFUSALS_TESTED, ProposalInvalid, propose
 from leadglass.admin.importing.take_over import import_dcm4chee, import_orthanc, write_proposal
 from leadglass.model.action import MACHINE_VERBS, Verb
 from leadglass.model.caller import Transport
@@ -124,9 +124,20 @@ def test_the_zone_of_plaintext_is_closed_after_ninety_days_without_a_review() ->
     assert review.last_day == LAST_DAY
 
 
+def test_tests_stay_few_whatever_the_source_refuses() -> None:
+    refused = frozenset({Verb.FIND, Verb.GET, Verb.MOVE})
+    devices = tuple(
+        FoundDevice("x:1", "a", "a", (f"A{n}",), "10.0.0.5", 104, Transport.PLAIN, refused=refused)
+        for n in range(100)
+    )
+    made = propose(Found("Test", devices, ()), "x", NOW)
+    assert len(policy_of(made).tests) == 5 + 1 + MAX_REFUSALS_TESTED
+    assert "# and 100 more" in made.text
+
+
 def test_more_devices_than_a_policy_should_hold_are_refused() -> None:
     device = FoundDevice("x:1", "CT1", "ct1", ("CT1",), "10.0.0.5", 104, Transport.PLAIN)
-    with pytest.raises(ConfigurationInvalid, match="more than 2000 devices"):
+    with pytest.raises(ConfigurationInvalid, match="more than 1000 devices"):
         propose(Found("Test", (device,) * (MAX_DEVICES + 1), ()), "x", NOW)
 
 
