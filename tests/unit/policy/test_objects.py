@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,9 @@ from leadglass.policy.decide import decide
 from leadglass.policy.reach import compare, reach
 from leadglass.policy.scope import reaches
 from tests.support.policies import ALICE, CT1, EXAMPLE, NOW, WS1, policy
+from tests.support.said import assert_said
 
+HERE = Path(__file__).parent
 CT_CLASS, MR_CLASS = Uid("1.2.840.10008.5.1.4.1.1.2"), Uid("1.2.840.10008.5.1.4.1.1.4")
 HEAD = """
 version = 1
@@ -112,54 +115,58 @@ def test_grant_reaches_what_it_is_on(line: str, filtered: ScopeFilter) -> None:
     assert decision.scope == Scope((filtered,))
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (FIND + "only = []", 'error: "only" is empty; name what is meant, or leave only out'),
-        (
-            FIND + 'only = "series:1"',
-            'error: "series:1" is not understood; write "label:night" or "modality:CT" or "sop_class:CT',
-        ),
-        (FIND + 'only = "owner"', 'error: "owner" is not understood; write'),
-        (
-            FIND + 'only = "sop_class:CTImageStorag"',
-            'error: unknown SOP class "CTImageStorag"; did you mean "CTImageStorage"?',
-        ),
-        (FIND + 'only = "sop_class:1..2"', 'error: "1..2" is no UID; copy it whole'),
-        (FIND + 'only = "sop_class:CT*"', 'error: "sop_class:CT*" is a wildcard'),
-        (FIND + 'only = "sop_class:1.*"', 'error: "sop_class:1.*" is a wildcard'),
-        (
-            FIND + 'newer_than = "soon"',
-            'error: "soon" is no age; write "90d", "12w" or "2y"',
-        ),
-        (FIND + 'newer_than = "101y"', 'error: "101y" is no age'),
-        (FIND + 'older_than = "0d"', 'error: "0d" is no age'),
-        (
-            FIND + 'older_than = "30d"\nnewer_than = "30d"',
-            "error: no study is both; older_than must be the smaller of the two",
-        ),
-        (
-            FIND.replace('"get", ', "") + 'show = ["PatientNam"]',
-            'error: "show" has unknown "PatientNam"; did you mean "PatientName"?',
-        ),
-        (GRANT + "on = []", 'error: "on" is empty; write "any" for everything'),
-        (
-            GRANT + 'on = ["any", "label:x"]',
-            'error: "any" is not understood; write "any" alone',
-        ),
-        (GRANT + 'on = ["label:x", "study:1.2"]', 'error: "on" says things of different kinds; make several'),
-        (GRANT + 'on = ["assigned", "label:x"]', 'error: "on" says things of different kinds'),
-        (
-            GRANT + 'on = "assignedto"',
-            'error: "assignedto" is not understood; write "any" alone or "assigned"',
-        ),
-        (GRANT + 'on = "study:*"', 'error: "study:*" is a wildcard'),
-        (GRANT + 'on = "any"\nonly = "own"', 'error: "own" is not understood; write "modality:CT"'),
-        (GRANT + 'on = "any"\nneed = ["reson"]', 'error: "need" has unknown "reson"; did you mean "reason"?'),
-    ],
-)
+MISTAKES = [
+    (FIND + "only = []", 'error: "only" is empty; name what is meant, or leave only out'),
+    (
+        FIND + 'only = "series:1"',
+        'error: "series:1" is not understood; write "label:night" or "modality:CT" or "sop_class:CT',
+    ),
+    (FIND + 'only = "owner"', 'error: "owner" is not understood; write'),
+    (
+        FIND + 'only = "sop_class:CTImageStorag"',
+        'error: unknown SOP class "CTImageStorag"; did you mean "CTImageStorage"?',
+    ),
+    (FIND + 'only = "sop_class:1..2"', 'error: "1..2" is no UID; copy it whole'),
+    (FIND + 'only = "sop_class:CT*"', 'error: "sop_class:CT*" is a wildcard'),
+    (FIND + 'only = "sop_class:1.*"', 'error: "sop_class:1.*" is a wildcard'),
+    (
+        FIND + 'newer_than = "soon"',
+        'error: "soon" is no age; write "90d", "12w" or "2y"',
+    ),
+    (FIND + 'newer_than = "101y"', 'error: "101y" is no age'),
+    (FIND + 'older_than = "0d"', 'error: "0d" is no age'),
+    (
+        FIND + 'older_than = "30d"\nnewer_than = "30d"',
+        "error: no study is both; older_than must be the smaller of the two",
+    ),
+    (
+        FIND.replace('"get", ', "") + 'show = ["PatientNam"]',
+        'error: "show" has unknown "PatientNam"; did you mean "PatientName"?',
+    ),
+    (GRANT + "on = []", 'error: "on" is empty; write "any" for everything'),
+    (
+        GRANT + 'on = ["any", "label:x"]',
+        'error: "any" is not understood; write "any" alone',
+    ),
+    (GRANT + 'on = ["label:x", "study:1.2"]', 'error: "on" says things of different kinds; make several'),
+    (GRANT + 'on = ["assigned", "label:x"]', 'error: "on" says things of different kinds'),
+    (
+        GRANT + 'on = "assignedto"',
+        'error: "assignedto" is not understood; write "any" alone or "assigned"',
+    ),
+    (GRANT + 'on = "study:*"', 'error: "study:*" is a wildcard'),
+    (GRANT + 'on = "any"\nonly = "own"', 'error: "own" is not understood; write "modality:CT"'),
+    (GRANT + 'on = "any"\nneed = ["reson"]', 'error: "need" has unknown "reson"; did you mean "reason"?'),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), MISTAKES)
 def test_each_mistake_is_named(text: str, message: str) -> None:
     assert findings(text)[0].startswith(message)
+
+
+def test_each_mistake_about_objects_is_told_in_these_words() -> None:
+    assert_said([found for text, _ in MISTAKES for found in findings(text)], HERE / "said_of_objects.txt")
 
 
 def test_show_beside_what_is_given_whole_is_warned_of() -> None:

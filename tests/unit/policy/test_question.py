@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from leadglass.model.caller import Transport
 from leadglass.model.names import Uid
 from leadglass.model.usage import Usage
 from leadglass.policy import Question, QuestionInvalid, parse_question
+from tests.support.said import assert_said
 
 
 def test_every_word_of_a_question_is_read() -> None:
@@ -50,28 +52,38 @@ def test_time_with_a_zone_keeps_it() -> None:
     assert asked.at == datetime(2026, 12, 24, 23, tzinfo=timezone(timedelta(hours=1)))
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("us1", '"us1" is no question; ask like: us1 store archive modality=US'),
-        ("us1 fnd archive", 'unknown verb "fnd"; did you mean "find"?'),
-        ("us1 find archive modalty=US", 'unknown key "modalty"; did you mean "modality"?'),
-        ("us1 find archive please", '"please" is not understood'),
-        ("us1 find archive ip=", '"ip=" is not understood'),
-        ("us1 find archive ip=1 ip=2", '"ip" stands twice'),
-        ("us1 find archive ip=1", 'ip="1" is no IP address'),
-        ("us1 find archive at=tomorrow", 'at="tomorrow" is no time'),
-        ("us1 find archive modality=us", 'modality="us" is no modality'),
-        ("us1 find archive age=old", 'age="old" is no age; write age=90d'),
-        ("us1 find archive show=PatientNam", 'unknown attribute "PatientNam"; did you mean "PatientName"?'),
-        ("us1 get archive sop_class=CTImage", 'unknown SOP class "CTImage"; did you mean "CTImageStorage"?'),
-        ("us1 get archive study=one", 'study="one" is no UID'),
-        ("us1 find archive stores=-1", 'stores="-1" is no number'),
-        ("us1 find archive transport=tls", 'unknown transport "tls"; did you mean "mtls"?'),
-        ("x" * 1025, "a question has at most 1024 characters"),
-    ],
-)
+UNCLEAR = [
+    ("us1", '"us1" is no question; ask like: us1 store archive modality=US'),
+    ("us1 fnd archive", 'unknown verb "fnd"; did you mean "find"?'),
+    ("us1 find archive modalty=US", 'unknown key "modalty"; did you mean "modality"?'),
+    ("us1 find archive please", '"please" is not understood'),
+    ("us1 find archive ip=", '"ip=" is not understood'),
+    ("us1 find archive ip=1 ip=2", '"ip" stands twice'),
+    ("us1 find archive ip=1", 'ip="1" is no IP address'),
+    ("us1 find archive at=tomorrow", 'at="tomorrow" is no time'),
+    ("us1 find archive modality=us", 'modality="us" is no modality'),
+    ("us1 find archive age=old", 'age="old" is no age; write age=90d'),
+    ("us1 find archive show=PatientNam", 'unknown attribute "PatientNam"; did you mean "PatientName"?'),
+    ("us1 get archive sop_class=CTImage", 'unknown SOP class "CTImage"; did you mean "CTImageStorage"?'),
+    ("us1 get archive study=one", 'study="one" is no UID'),
+    ("us1 find archive stores=-1", 'stores="-1" is no number'),
+    ("us1 find archive transport=tls", 'unknown transport "tls"; did you mean "mtls"?'),
+    ("x" * 1025, "a question has at most 1024 characters"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), UNCLEAR)
 def test_what_is_not_understood_is_named(text: str, message: str) -> None:
     with pytest.raises(QuestionInvalid) as caught:
         parse_question(text)
     assert str(caught.value).startswith(message)
+
+
+def told(text: str) -> str:
+    with pytest.raises(QuestionInvalid) as caught:
+        parse_question(text)
+    return str(caught.value)
+
+
+def test_what_is_not_understood_is_told_in_these_words() -> None:
+    assert_said([told(text) for text, _ in UNCLEAR], Path(__file__).with_name("said_of_questions.txt"))

@@ -69,6 +69,13 @@ TRUTH_TABLE = (
     ),
     Case("over midnight, before it", _NIGHT, Asked(Verb.FIND, datetime(2026, 1, 5, 22, tzinfo=UTC)), ok=True),
     Case("over midnight, after it", _NIGHT, Asked(Verb.FIND, datetime(2026, 1, 6, 4, tzinfo=UTC)), ok=True),
+    Case(
+        "over midnight, its first minute",
+        _NIGHT,
+        Asked(Verb.FIND, datetime(2026, 1, 5, 21, tzinfo=UTC)),
+        ok=True,
+    ),
+    Case("over midnight, its end", _NIGHT, Asked(Verb.FIND, datetime(2026, 1, 6, 5, tzinfo=UTC)), ok=False),
     Case("over midnight, at noon", _NIGHT, Asked(Verb.FIND, datetime(2026, 1, 6, 11, tzinfo=UTC)), ok=False),
     Case(
         "an empty list is never",

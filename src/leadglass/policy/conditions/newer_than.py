@@ -43,14 +43,15 @@ _NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 _QUARTER = NewerThan("flows.read.newer_than", 90, ZoneInfo("UTC"))
 
 
-def _of(studied: date) -> Asked:
-    return Asked(Verb.STORE, _NOW, Facts(study_date=studied))
-
-
 TRUTH_TABLE = (
-    Case("of today", _QUARTER, _of(date(2026, 11, 22)), ok=True),
-    Case("on the last day", _QUARTER, _of(date(2026, 8, 24)), ok=True),
-    Case("the day before", _QUARTER, _of(date(2026, 8, 23)), ok=False),
-    Case("of a clock that runs ahead", _QUARTER, _of(date(2027, 1, 1)), ok=True),
+    Case("of today", _QUARTER, Asked(Verb.STORE, _NOW, Facts(study_date=date(2026, 11, 22))), ok=True),
+    Case("on the last day", _QUARTER, Asked(Verb.STORE, _NOW, Facts(study_date=date(2026, 8, 24))), ok=True),
+    Case("the day before", _QUARTER, Asked(Verb.STORE, _NOW, Facts(study_date=date(2026, 8, 23))), ok=False),
+    Case(
+        "of a clock that runs ahead",
+        _QUARTER,
+        Asked(Verb.STORE, _NOW, Facts(study_date=date(2027, 1, 1))),
+        ok=True,
+    ),
     Case("without a date", _QUARTER, Asked(Verb.STORE, _NOW), ok=False),
 )

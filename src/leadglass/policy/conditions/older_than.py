@@ -44,13 +44,11 @@ _NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 _QUARTER = OlderThan("flows.research.older_than", 90, ZoneInfo("UTC"))
 
 
-def _of(studied: date) -> Asked:
-    return Asked(Verb.STORE, _NOW, Facts(study_date=studied))
-
-
 TRUTH_TABLE = (
-    Case("of today", _QUARTER, _of(date(2026, 11, 22)), ok=False),
-    Case("not yet old enough", _QUARTER, _of(date(2026, 8, 24)), ok=False),
-    Case("the day before", _QUARTER, _of(date(2026, 8, 23)), ok=True),
+    Case("of today", _QUARTER, Asked(Verb.STORE, _NOW, Facts(study_date=date(2026, 11, 22))), ok=False),
+    Case(
+        "not yet old enough", _QUARTER, Asked(Verb.STORE, _NOW, Facts(study_date=date(2026, 8, 24))), ok=False
+    ),
+    Case("the day before", _QUARTER, Asked(Verb.STORE, _NOW, Facts(study_date=date(2026, 8, 23))), ok=True),
     Case("without a date", _QUARTER, Asked(Verb.STORE, _NOW), ok=False),
 )

@@ -37,13 +37,21 @@ _NOW = datetime(2026, 11, 22, tzinfo=UTC)
 _WHEN = Show("flows.board.show", frozenset({"StudyDate", "Modality"}))
 
 
-def _on(*attributes: str) -> Asked:
-    return Asked(Verb.FIND, _NOW, Facts(attributes=frozenset(attributes)))
-
-
 TRUTH_TABLE = (
-    Case("on an attribute that is shown", _WHEN, _on("StudyDate"), ok=True),
-    Case("on a UID", _WHEN, _on("StudyInstanceUID"), ok=True),
-    Case("on nothing", _WHEN, _on(), ok=True),
-    Case("on one that is shown and one that is not", _WHEN, _on("StudyDate", "PatientName"), ok=False),
+    Case(
+        "on an attribute that is shown",
+        _WHEN,
+        Asked(Verb.FIND, _NOW, Facts(attributes=frozenset({"StudyDate"}))),
+        ok=True,
+    ),
+    Case(
+        "on a UID", _WHEN, Asked(Verb.FIND, _NOW, Facts(attributes=frozenset({"StudyInstanceUID"}))), ok=True
+    ),
+    Case("on nothing", _WHEN, Asked(Verb.FIND, _NOW), ok=True),
+    Case(
+        "on one that is shown and one that is not",
+        _WHEN,
+        Asked(Verb.FIND, _NOW, Facts(attributes=frozenset({"StudyDate", "PatientName"}))),
+        ok=False,
+    ),
 )
