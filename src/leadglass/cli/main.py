@@ -37,6 +37,7 @@ COMMANDS = {
     "keys": ("keys", "app"),
     "backup": ("backup", "backup"),
     "restore": ("backup", "restore"),
+    "import": ("importing", "app"),
     "echo": ("client", "echo"),
     "send": ("transfer", "send"),
     "find": ("client", "find"),

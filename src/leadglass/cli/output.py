@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import msgspec
 import typer
@@ -74,14 +74,25 @@ def print_json(value: object) -> None:
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table on a terminal, tab-separated lines elsewhere."""
-    if sys.stdout.isatty():
+    _write_rows(sys.stdout, data_console(), columns, rows)
+
+
+def say_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """The same on stderr, for a report beside the data."""
+    _write_rows(sys.stderr, message_console(), columns, rows)
+
+
+def _write_rows(
+    stream: TextIO, console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]
+) -> None:
+    if stream.isatty():
         table = Table(*columns, box=None, header_style="bold")
         for row in rows:
             table.add_row(*map(visible, row))
-        data_console().print(table)
+        console.print(table)
         return
     for row in rows:
-        sys.stdout.write("\t".join(map(visible, row)) + "\n")
+        stream.write("\t".join(map(visible, row)) + "\n")
 
 
 def print_fields(fields: Mapping[str, str]) -> None:

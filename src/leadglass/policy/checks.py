@@ -40,8 +40,9 @@ def check_agreement(policy: Policy, today: date, notes: Notes) -> None:
     for device in policy.devices.values():
         _check_device(policy, device, notes)
     check_learning(policy, today, notes)
+    outside = frozenset(zone.name for zone in policy.zones.values() if zone.is_public)
     for flow in policy.flows.values():
-        _check_flow(policy, flow, today, notes)
+        _check_flow(policy, flow, outside, today, notes)
     for grant in policy.grants.values():
         _check_grant(policy, grant, today, notes)
 
@@ -136,11 +137,11 @@ def _check_device(policy: Policy, device: Device, notes: Notes) -> None:
         notes.warn(spot, f"{quoted(modality)} is no modality of the standard", suggest(modality, MODALITIES))
 
 
-def _check_flow(policy: Policy, flow: Flow, today: date, notes: Notes) -> None:
+def _check_flow(policy: Policy, flow: Flow, outside: frozenset[str], today: date, notes: Notes) -> None:
     path: KeyPath = ("flows", flow.name)
     _check_rule(path, ("from", "to", "can"), flow.term, today, notes)
     _check_per_hour(flow, path, notes)
-    partners = sorted(name for name in _zones_of(policy, flow) if policy.zones[name].is_public)
+    partners = sorted(_zones_of(policy, flow) & outside)
     if partners and not any(isinstance(bound, Expires) for bound in flow.term):
         notes.error(
             notes.source.key_place(path),

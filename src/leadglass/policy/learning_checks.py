@@ -78,7 +78,7 @@ def _check_zone(policy: Policy, learning: Learning, address: Address, path: KeyP
 
 def check_inside(policy: Policy, address: Address, zone: Zone, path: KeyPath, notes: Notes) -> None:
     """An address is placed in its zone, whichever of the zone's transports it uses."""
-    found = {place(policy, address, transport) for transport in zone.transports}
+    found = [place(policy, address, transport) for transport in sorted(zone.transports)]
     strays = [other for other in found if other is not zone]
     if strays:
         lies = f"lies in {strays[0].name}" if strays[0] else "lies in no zone of that transport"

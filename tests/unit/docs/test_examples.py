@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from leadglass.admin.importing.dcm4chee import read_dcm4chee
+from leadglass.admin.importing.dcm4chee_archive import RESTRICTIONS
+from leadglass.admin.importing.orthanc import read_orthanc
+from leadglass.admin.importing.orthanc_modalities import VERBS
 from leadglass.cli.output import Exit
 from leadglass.model.decision import Step
 from leadglass.policy.check import check_policy
@@ -15,6 +19,7 @@ from leadglass.policy.conditions.per_hour import HARVEST
 from leadglass.policy.explain import explain
 from leadglass.policy.question import parse_question
 from leadglass.sitefile.settings import read_settings
+from tests.support.imports import DCM4CHEE, ORTHANC
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 NOW = datetime(2026, 11, 22, tzinfo=UTC)  # before the dates in the examples
@@ -95,3 +100,15 @@ def test_the_ladder_of_the_guide_has_every_step_in_order() -> None:
 @pytest.mark.parametrize("code", Exit)
 def test_every_exit_code_is_documented(code: Exit) -> None:
     assert f"| {code.value} |" in (DOCS / "reference/exit-codes.md").read_text(encoding="utf-8")
+
+
+def test_the_guide_to_imports_has_every_setting_that_an_import_judges() -> None:
+    text = (DOCS / "how-to/import-orthanc-dcm4chee.md").read_text(encoding="utf-8")
+    judged = {
+        *VERBS,
+        *(remark.what.split()[-1] for remark in read_orthanc(ORTHANC).remarks if "." not in remark.what),
+        *(remark.what.split()[-1] for remark in read_dcm4chee(DCM4CHEE).remarks if " dcm" in remark.what),
+        *(attribute for attribute, _verbs, _why in RESTRICTIONS),
+    }
+    assert len(judged) > 20
+    assert not [word for word in judged - {"settings"} if f"`{word}`" not in text]
