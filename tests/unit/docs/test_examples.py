@@ -18,6 +18,7 @@ from leadglass.policy.check import check_policy
 from leadglass.policy.conditions.per_hour import HARVEST
 from leadglass.policy.explain import explain
 from leadglass.policy.question import parse_question
+from leadglass.policy.reach import compare, reach
 from leadglass.sitefile.settings import read_settings
 from tests.support.imports import DCM4CHEE, ORTHANC
 
@@ -112,3 +113,32 @@ def test_the_guide_to_imports_has_every_setting_that_an_import_judges() -> None:
     }
     assert len(judged) > 20
     assert not [word for word in judged - {"settings"} if f"`{word}`" not in text]
+
+
+def test_the_hospital_of_the_tutorial_is_what_its_page_says() -> None:
+    page = "tutorials/zones-in-an-afternoon.md"
+    (text,) = examples(page, "toml")
+    checked = check_policy(text, path="policy.toml", now=NOW)
+    assert checked.policy is not None
+    assert (checked.findings, checked.failed_tests) == ((), ())
+    shown = (DOCS / page).read_text(encoding="utf-8")
+    for each in reach(checked.policy, NOW):
+        row = next(line for line in shown.splitlines() if line.split()[:2] == [each.subject, each.target])
+        assert each.circumstances in row
+    empty = check_policy("version = 1", path="policy.toml", now=NOW).policy
+    assert empty is not None
+    opened = [str(each) for each in compare(empty, checked.policy, NOW).opened]
+    assert len(opened) == 12
+    assert all(line[2:] in opened for line in shown.splitlines() if line.startswith("+ "))
+    for question in ("sono find archive", "ct-er find archive"):
+        assert not explain(checked.policy, parse_question(question), NOW).allowed
+
+
+def test_the_archive_of_the_tutorial_imports_as_its_page_says(tmp_path: Path) -> None:
+    (text,) = examples("tutorials/zones-in-an-afternoon.md", "json")
+    path = tmp_path / "orthanc.json"
+    path.write_text(text, encoding="utf-8")
+    found = read_orthanc(path)
+    outcomes = {remark.what: remark.outcome.value for remark in found.remarks}
+    assert outcomes["DicomAlwaysAllowStore"] == outcomes["DicomCheckModalityHost"] == "narrowed"
+    assert len(found.devices) == 5
