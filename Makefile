@@ -18,7 +18,7 @@ SOURCES := src tests bench docs
 TIERS := $(wildcard tests/contract tests/interop tests/faults tests/fuzz)
 PURE_ROOMS := model protocol policy sitefile
 
-.PHONY: help demo test check unit fuzz torture abuse bench million restart processes large decisions docs fmt lock peers clean
+.PHONY: help demo test check unit fuzz torture abuse mutate bench million restart processes large decisions docs fmt lock peers clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -56,6 +56,10 @@ torture: $(INSTALLED) peers ## 10,000 kills, 500 power cuts, every call of a sto
 abuse: $(INSTALLED) ## a scanner beside 1,000 idle associations, 1,000 dripping connections and more (two minutes, a quiet machine)
 	LEADGLASS_ABUSE=1 $(BIN)/pytest -s tests/faults/test_abuse.py
 
+mutate: $(INSTALLED) ## change the policy's code in 6,000 small ways, and see which its tests do not notice (hours; it goes on where it was ended)
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+
 bench: $(INSTALLED) peers ## measure against Orthanc and DCMTK, write docs/reference/benchmarks.md (half an hour)
 	$(BIN)/python -m bench.run $(ARGS)
 
@@ -91,7 +95,7 @@ peers: ## install DCMTK and Orthanc, the peers of the tests, or say how
 
 clean: ## remove what was built and installed here
 	rm -rf $(VENV) site docs/reference/generated bench/.cache .mypy_cache .ruff_cache .pytest_cache \
-		.import_linter_cache .hypothesis .coverage
+		.import_linter_cache .hypothesis .coverage mutants
 	find src tests bench docs -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamp is the last thing made, so an install that broke off is begun again.
