@@ -29,8 +29,8 @@ def test_rules_go_to_stdout_and_the_warning_to_stderr(leadglass: Leadglass, site
 def test_draft_is_rendered_before_it_is_applied(leadglass: Leadglass, site: LiveSite, tmp_path: Path) -> None:
     draft = tmp_path / "draft.toml"
     draft.write_text(EXAMPLE.replace('"10.20.9.5"', '"10.20.9.6"'), encoding="utf-8")
-    ended = leadglass("--home", site.home, "zones", "render", "cisco-acl", "--policy", draft)
-    assert "permit tcp host 10.20.9.6" in ended.out
+    ended = leadglass("--home", site.home, "zones", "render", "nftables", "--policy", draft)
+    assert "ip saddr { 10.20.9.6/32 }" in ended.out
     assert "10.20.9.5" not in ended.out
 
 

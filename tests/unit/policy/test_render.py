@@ -91,12 +91,93 @@ def test_without_an_account_nothing_that_is_sent_is_bound() -> None:
 def test_security_group_is_what_its_api_takes() -> None:
     passages = passages_of(loaded(BOTH), LISTENERS, NOW)
     group = json.loads(RENDERERS[Dialect.AWS](passages, Archive('odd "policy"')))
-    assert group["Description"] == "Leadglass: odd  policy "
+    assert group["Description"] == "Leadglass: odd _policy_"
     assert {"CidrIp": "10.20.9.5/32", "Description": "us1 by old-us"} in [
         each for permission in group["IpPermissions"] for each in permission.get("IpRanges", [])
     ]
     assert any("Ipv6Ranges" in permission for permission in group["IpPermissions"])
     assert len(group["IpPermissionsEgress"]) == 3
+
+
+def test_two_devices_at_one_address_are_one_rule_of_a_security_group_which_takes_none_twice() -> None:
+    text = EXAMPLE.partition("[tests]")[0].replace(
+        "[groups]", 'us2 = { zone = "legacy", ae = ["US2"], ip = "10.20.9.5" }\n[groups]'
+    )
+    passages = passages_of(loaded(text.replace('from = ["us1"]', 'from = ["us1", "us2"]')), LISTENERS, NOW)
+    group = json.loads(RENDERERS[Dialect.AWS](passages, Archive("x")))
+    (plain,) = (each for each in group["IpPermissions"] if each["FromPort"] == 11112)
+    assert plain["IpRanges"] == [{"CidrIp": "10.20.9.5/32", "Description": "us1 by old-us; us2 by old-us"}]
+
+
+@pytest.mark.parametrize("dialect", [Dialect.AWS, Dialect.KUBERNETES, Dialect.CISCO])
+def test_loopback_is_no_matter_of_the_network_around_the_host(dialect: Dialect) -> None:
+    local = tuple(
+        Listener(name, parse_socket_address(address), Transport.MTLS)
+        for name, address in (("local", "127.0.0.1:4242"), ("local6", "[::1]:4242"))
+    )
+    text = EXAMPLE.partition("[tests]")[0].replace('["10.20.3.0/24"]', '["10.20.3.0/24", "127.0.0.0/8"]')
+    text = text.replace('address = "10.20.3.11:11112"', 'address = "127.0.0.1:5252"')
+    rendered = RENDERERS[dialect](passages_of(loaded(text), (*local, *LISTENERS), NOW), Archive("x"))
+    assert "2762" in rendered
+    assert "4242" not in rendered
+    assert "5252" not in rendered
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_name_of_a_file_cannot_break_out_of_a_comment(dialect: Dialect) -> None:
+    hostile = 'x"; }\nflush ruleset\n-A INPUT -j ACCEPT\n permit ip any any\r\x1b[2J'
+    passages = passages_of(policy(EXAMPLE), LISTENERS, NOW)
+    rendered = RENDERERS[dialect](passages, Archive(hostile))
+    calm = RENDERERS[dialect](passages, Archive("calm"))
+    assert rendered.replace("x_; __flush ruleset_-A INPUT -j ACCEPT_ permit ip any any___2J", "calm") == calm
+
+
+def test_word_of_a_rule_that_means_something_to_a_firewall_is_made_plain() -> None:
+    assert short('us1" accept; #\n', 100) == "us1_ accept; __"
+
+
+@pytest.mark.parametrize("term", ["hours = []", 'hours = "01:00-02:00", expires = 2026-11-22'])
+def test_flow_that_never_comes_round_again_opens_nothing(term: str) -> None:
+    text = EXAMPLE.partition("[tests]")[0].replace('from = ["us1"],', f'from = ["us1"], {term},')
+    inbound = passages_of(loaded(text), LISTENERS, NOW).inbound
+    assert not any(each.listener.transport is Transport.PLAIN for each in inbound)
+
+
+def test_grant_of_a_group_of_nobody_opens_nothing() -> None:
+    text = EXAMPLE.partition("[tests]")[0]
+    nobody = text.replace('["role:radiologist", "oidc:radiologists"]', "[]")
+    inbound = passages_of(loaded(nobody), LISTENERS, NOW).inbound
+    assert not any(each.listener.transport is Transport.HTTPS for each in inbound)
+
+
+def test_ipv4_address_written_as_ipv6_is_reached_as_ipv4() -> None:
+    text = EXAMPLE.partition("[tests]")[0].replace('"203.0.113.4:2762"', '"[::ffff:203.0.113.4]:2762"')
+    text = text.replace('"203.0.113.0/28"', '"203.0.113.0/28", "::ffff:203.0.113.0/124"')
+    assert outbound_of(text)[-1] == ("203.0.113.4/32", 2762)
+
+
+def test_on_the_host_another_address_may_have_a_service_of_another_at_the_same_port() -> None:
+    (one, *_) = LISTENERS
+    passages = passages_of(policy(EXAMPLE), (one,), NOW)
+    for dialect in (Dialect.NFTABLES, Dialect.IPTABLES):
+        lines = RENDERERS[dialect](passages, Archive("x")).splitlines()
+        ours = [line for line in lines if "2762" in line]
+        assert ours
+        assert [line for line in ours if "10.20.0.5" not in line] == []
+
+
+def test_access_list_is_made_anew_and_lets_ipv6_find_its_neighbours() -> None:
+    lines = RENDERERS[Dialect.CISCO](passages_of(loaded(BOTH), LISTENERS, NOW), Archive("x")).splitlines()
+    for name in ("ip access-list extended LEADGLASS-TO", "ipv6 access-list LEADGLASS-FROM6"):
+        assert lines[lines.index(name) - 1] == f"no {name}"
+    neighbours = [" permit icmp any any nd-na", " permit icmp any any nd-ns", " deny ipv6 any any log"]
+    assert lines[-3:] == neighbours
+
+
+def test_site_without_a_listener_renders_no_empty_set() -> None:
+    text = RENDERERS[Dialect.NFTABLES](passages_of(policy(EXAMPLE), (), NOW), Archive("x"))
+    assert "jump" not in text
+    assert "{  }" not in text
 
 
 def test_a_policy_that_lets_nobody_in_or_out_renders_to_nothing_but_refusals() -> None:

@@ -1,10 +1,13 @@
-"""The passages as the rules of an AWS security group, in the shape that its API takes and gives."""
+"""The passages as the rules of an AWS security group, in the shape that its API takes and gives.
+
+A rule there is a port and a far range, and the same rule twice is an error: those that differ in nothing else
+are joined.
+"""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from leadglass.policy.network import Network
@@ -12,37 +15,41 @@ from leadglass.policy.render.passages import Passages
 from leadglass.policy.render.words import Archive, short
 
 MAX_DESCRIPTION = 255
-_NOT_DESCRIBED = re.compile(r"[^A-Za-z0-9. _\-:/()#,@\[\]+=&;{}!$*]")
+_RANGES = (("IpRanges", "CidrIp", 4), ("Ipv6Ranges", "CidrIpv6", 6))
 
 
 def render_aws(passages: Passages, archive: Archive) -> str:
     """``IpPermissions`` and ``IpPermissionsEgress``, as ``authorize-security-group-ingress`` takes them."""
+    beyond = passages.beyond_this_host()
     inbound = [
-        _permission(passage.listener.address.port, passage.sources, passage.because)
-        for passage in passages.inbound
+        (passage.listener.address.port, source, passage.because)
+        for passage in beyond.inbound
+        for source in passage.sources
     ]
-    outbound = [_permission(passage.port, [passage.target], passage.because) for passage in passages.outbound]
+    outbound = [(passage.port, passage.target, passage.because) for passage in beyond.outbound]
     group = {
-        "Description": short(_described(f"Leadglass: {archive.source}"), MAX_DESCRIPTION),
-        "IpPermissions": inbound,
-        "IpPermissionsEgress": outbound,
+        "Description": short(f"Leadglass: {archive.source}", MAX_DESCRIPTION),
+        "IpPermissions": _permissions(inbound),
+        "IpPermissionsEgress": _permissions(outbound),
     }
     return json.dumps(group, indent=2) + "\n"
 
 
-def _permission(port: int, networks: Sequence[Network], because: str) -> dict[str, Any]:
-    description = short(_described(because), MAX_DESCRIPTION)
+def _permissions(ways: Iterable[tuple[int, Network, str]]) -> list[dict[str, Any]]:
+    joined: dict[int, dict[Network, list[str]]] = {}
+    for port, network, because in ways:
+        joined.setdefault(port, {}).setdefault(network, []).append(because)
+    return [_permission(port, networks) for port, networks in joined.items()]
+
+
+def _permission(port: int, networks: dict[Network, list[str]]) -> dict[str, Any]:
     permission: dict[str, Any] = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port}
-    for key, name, version in (("IpRanges", "CidrIp", 4), ("Ipv6Ranges", "CidrIpv6", 6)):
+    for key, name, version in _RANGES:
         ranges = [
-            {name: str(network), "Description": description}
-            for network in networks
+            {name: str(network), "Description": short("; ".join(because), MAX_DESCRIPTION)}
+            for network, because in networks.items()
             if network.version == version
         ]
         if ranges:
             permission[key] = ranges
     return permission
-
-
-def _described(text: str) -> str:
-    return _NOT_DESCRIBED.sub(" ", text)

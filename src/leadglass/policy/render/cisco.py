@@ -14,11 +14,16 @@ _HOST_BITS = {4: 32, 6: 128}
 
 
 def render_cisco(passages: Passages, archive: Archive) -> str:
-    """A list for each family and direction: TO in front of the archive, FROM for what it sends."""
+    """A list for each family and direction: TO in front of the archive, FROM for what it sends.
+
+    Each is removed and made anew: lines that are entered into a list that is there go behind its ``deny``.
+    """
+    beyond = passages.beyond_this_host()
     lines = archive.head("!")
     for version, opening, suffix in ((4, "ip access-list extended", ""), (6, "ipv6 access-list", "6")):
-        lines += [f"{opening} LEADGLASS-TO{suffix}", *_inbound(passages, version), *_others(version)]
-        lines += [f"{opening} LEADGLASS-FROM{suffix}", *_outbound(passages, version), *_others(version)]
+        for way, rules in (("TO", _inbound(beyond, version)), ("FROM", _outbound(beyond, version))):
+            name = f"{opening} LEADGLASS-{way}{suffix}"
+            lines += [f"no {name}", name, *rules, *_others(version)]
     return "\n".join([*lines, ""])
 
 
@@ -41,9 +46,15 @@ def _outbound(passages: Passages, version: int) -> Iterator[str]:
 
 
 def _others(version: int) -> list[str]:
-    """Answers on connections that stand, and no more."""
-    every = "ip" if version == 4 else "ipv6"
-    return [" permit tcp any any established", f" deny {every} any any log"]
+    """Answers on connections that stand, and no more.
+
+    IPv6 finds its neighbours by ICMP, which a ``deny`` that is written out denies too: RFC 4861.
+    """
+    answers = " permit tcp any any established"
+    if version == 4:
+        return [answers, " deny ip any any log"]
+    neighbours = [f" permit icmp any any {word}" for word in ("nd-na", "nd-ns")]
+    return [answers, *neighbours, " deny ipv6 any any log"]
 
 
 def _named(network: Network) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leadglass.policy.render.passages import Passages
-from leadglass.policy.render.words import Archive, ports_of, short
+from leadglass.policy.render.words import Archive, short
+from leadglass.sitefile.settings import Listener
 
 MAX_COMMENT = 200  # of 256 that the match takes
 TO, FROM = "LEADGLASS-IN", "LEADGLASS-OUT"
@@ -23,8 +24,11 @@ def render_ip6tables(passages: Passages, archive: Archive) -> str:
 
 def _render(passages: Passages, archive: Archive, version: int) -> str:
     tool = "iptables" if version == 4 else "ip6tables"
-    ports = ",".join(map(str, ports_of(passages)))
-    jumps = [f"# Once: {tool} -I INPUT -p tcp -m multiport --dports {ports} -j {TO}"]
+    jumps = [
+        f"# Once: {tool} -I INPUT{_to(listener)} -j {TO}"
+        for listener in passages.listeners
+        if listener.address.host.version == version
+    ]
     chains = [f":{TO} - [0:0]"]
     rules = [
         f"-A {TO} -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT",
@@ -44,14 +48,18 @@ def _render(passages: Passages, archive: Archive, version: int) -> str:
 
 def _inbound(passages: Passages, version: int) -> Iterator[str]:
     for passage in passages.inbound:
-        address = passage.listener.address
-        to = "" if address.host.is_unspecified else f" -d {address.host}"
         for source in passage.sources:
             if source.version == version:
                 yield (
-                    f"-A {TO} -s {source}{to} -p tcp -m tcp --dport {address.port}"
+                    f"-A {TO} -s {source}{_to(passage.listener)}"
                     f' -m comment --comment "{short(passage.because, MAX_COMMENT)}" -j ACCEPT'
                 )
+
+
+def _to(listener: Listener) -> str:
+    """At that address and port: another address of the host may be another service's."""
+    host, port = listener.address.host, listener.address.port
+    return f"{'' if host.is_unspecified else f' -d {host}'} -p tcp -m tcp --dport {port}"
 
 
 def _outbound(passages: Passages, version: int) -> Iterator[str]:

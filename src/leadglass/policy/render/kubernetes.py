@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leadglass.policy.render.passages import Passages
-from leadglass.policy.render.words import Archive
+from leadglass.policy.render.words import Archive, plain
 
 LABEL = "leadglass"
 
 
 def render_kubernetes(passages: Passages, archive: Archive) -> str:
     """One policy, for pods with the label ``app: leadglass``; in and out."""
+    beyond = passages.beyond_this_host()
     lines = [
         *archive.head("#"),
         "apiVersion: networking.k8s.io/v1",
@@ -25,8 +26,8 @@ def render_kubernetes(passages: Passages, archive: Archive) -> str:
         "  policyTypes:",
         "    - Ingress",
         "    - Egress",
-        *_section("ingress", list(_inbound(passages))),
-        *_section("egress", list(_outbound(passages))),
+        *_section("ingress", list(_inbound(beyond))),
+        *_section("egress", list(_outbound(beyond))),
     ]
     return "\n".join([*lines, ""])
 
@@ -37,7 +38,7 @@ def _section(name: str, rules: list[str]) -> list[str]:
 
 def _inbound(passages: Passages) -> Iterator[str]:
     for passage in passages.inbound:
-        yield f"    # {passage.because}"
+        yield f"    # {plain(passage.because)}"
         yield "    - from:"
         yield from (f"        - ipBlock: {{cidr: {_quoted(source)}}}" for source in passage.sources)
         yield from _port(passage.listener.address.port)
@@ -45,7 +46,7 @@ def _inbound(passages: Passages) -> Iterator[str]:
 
 def _outbound(passages: Passages) -> Iterator[str]:
     for passage in passages.outbound:
-        yield f"    # {passage.because}"
+        yield f"    # {plain(passage.because)}"
         yield "    - to:"
         yield f"        - ipBlock: {{cidr: {_quoted(passage.target)}}}"
         yield from _port(passage.port)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leadglass.policy.render.passages import Inbound, Outbound, Passages
-from leadglass.policy.render.words import Archive, ports_of, short
+from leadglass.policy.render.words import Archive, short
+from leadglass.sitefile.settings import Listener
 
 MAX_COMMENT = 120  # of 128 that nft takes
 
 
 def render_nftables(passages: Passages, archive: Archive) -> str:
-    """One table, replaced whole each time it is loaded. Nothing but the archive's own ports is touched."""
-    ports = ", ".join(map(str, ports_of(passages)))
+    """One table, replaced whole each time it is loaded; it decides on the archive's listeners alone."""
     lines = [
         *archive.head("#"),
         "add table inet leadglass",
@@ -20,7 +20,7 @@ def render_nftables(passages: Passages, archive: Archive) -> str:
         "table inet leadglass {",
         "  chain input {",
         "    type filter hook input priority filter; policy accept;",
-        f"    tcp dport {{ {ports} }} jump to_archive",
+        *(f"    {_to(listener)} jump to_archive" for listener in passages.listeners),
         "  }",
         "  chain to_archive {",
         "    ct state established,related accept",
@@ -46,13 +46,18 @@ def render_nftables(passages: Passages, archive: Archive) -> str:
 def _inbound(inbound: tuple[Inbound, ...]) -> Iterator[str]:
     for passage in inbound:
         family = _family(passage.sources[0].version)
-        host = passage.listener.address.host
-        to = "" if host.is_unspecified else f"{family} daddr {host} "
         sources = ", ".join(map(str, passage.sources))
-        port = passage.listener.address.port
         comment = short(passage.because, MAX_COMMENT)
-        way = f"{family} saddr {{ {sources} }} {to}tcp dport {port}"
+        way = f"{family} saddr {{ {sources} }} {_to(passage.listener)}"
         yield f'    {way} ct state new accept comment "{comment}"'
+
+
+def _to(listener: Listener) -> str:
+    """At that address and port: another address of the host may be another service's."""
+    host, port = listener.address.host, listener.address.port
+    if host.is_unspecified:
+        return f"meta nfproto ipv{host.version} tcp dport {port}"
+    return f"{_family(host.version)} daddr {host} tcp dport {port}"
 
 
 def _outbound(outbound: tuple[Outbound, ...]) -> Iterator[str]:

@@ -9,7 +9,7 @@ passage.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import TypeVar
@@ -17,10 +17,10 @@ from typing import TypeVar
 from leadglass.model.action import Verb
 from leadglass.model.caller import Transport
 from leadglass.policy.condition import Asked
-from leadglass.policy.conditions.expires import Expires
-from leadglass.policy.conditions.review_by import ReviewBy
-from leadglass.policy.model import Bound, Device, Zone
-from leadglass.policy.network import Network, contains
+from leadglass.policy.identify import place
+from leadglass.policy.model import Bound, Device, Grant, Zone
+from leadglass.policy.moments import moments_of
+from leadglass.policy.network import Network, contains, parse_address
 from leadglass.policy.policy import Policy
 from leadglass.sitefile.settings import Listener
 
@@ -53,36 +53,43 @@ class Passages:
     inbound: tuple[Inbound, ...]
     outbound: tuple[Outbound, ...]
 
+    def beyond_this_host(self) -> Passages:
+        """Those that the network around the host sees: without loopback."""
+        return replace(
+            self,
+            listeners=tuple(each for each in self.listeners if not each.address.host.is_loopback),
+            inbound=tuple(each for each in self.inbound if not each.listener.address.host.is_loopback),
+            outbound=tuple(each for each in self.outbound if not each.target.is_loopback),
+        )
+
 
 def passages_of(policy: Policy, listeners: Sequence[Listener], now: datetime) -> Passages:
     """The passages of a policy through the site's listeners, as of ``now`` (aware)."""
-    asked = Asked(Verb.ECHO, now)
     inbound = [
         Inbound(sources, listener, because)
         for zone in policy.zones.values()
-        if _is_open(zone, asked)
         for listener in listeners
         if listener.transport in zone.transports
-        for networks, because in _callers(policy, zone, listener.transport, asked)
+        for networks, because in _callers(policy, zone, listener.transport, now)
         if (sources := _of_family(networks, listener))
     ]
     outbound = [
-        Outbound(ip_network(device.address.host), device.address.port, because)
+        Outbound(ip_network(parse_address(str(device.address.host))), device.address.port, because)
         for device in policy.devices.values()
-        if device.address is not None and (because := _why_sent_to(policy, device, asked))
+        if device.address is not None and (because := _why_sent_to(policy, device, now))
     ]
     return Passages(tuple(listeners), tuple(inbound), tuple(outbound))
 
 
 def _callers(
-    policy: Policy, zone: Zone, transport: Transport, asked: Asked
+    policy: Policy, zone: Zone, transport: Transport, now: datetime
 ) -> Iterable[tuple[list[Network], str]]:
     """Who may come from a zone over a transport: pinned and watched addresses each, all others together."""
     if transport is Transport.HTTPS:
         grants = [
             grant.name
             for grant in policy.grants.values()
-            if zone.name in grant.zones and grant.groups and grant.can and _lives(grant.term, asked)
+            if _lets_in(policy, grant, zone) and _lives(policy, zone, grant.term, now)
         ]
         if grants:
             yield (
@@ -92,15 +99,20 @@ def _callers(
         return
     unpinned: list[str] = []
     for device in policy.devices.values():
-        rules = _rules_of(policy, device, asked)
+        rules = _rules_of(policy, device, now)
         if device.zone != zone.name or device.revoked is not None or not rules:
             continue
         if device.ip is None:
             unpinned.append(f"{device.name} by {rules}")
-        else:  # the policy's checks hold it inside its zone
+        elif place(policy, device.ip, transport) is zone:
             yield [ip_network(device.ip)], f"{device.name} by {rules}"
     for learning in policy.learning.values():
-        if learning.zone == zone.name and learning.ip is not None and learning.until.check(asked).ok:
+        if (
+            learning.zone == zone.name
+            and learning.ip is not None
+            and place(policy, learning.ip, transport) is zone
+            and _lives(policy, zone, (learning.until,), now)
+        ):
             yield [ip_network(learning.ip)], f"{learning.subject} until {learning.until.last_day}"
     if unpinned and transport is Transport.MTLS:  # in plaintext only an address tells who it is
         yield ranges_of(policy, zone, transport), f"zone {zone.name}: {'; '.join(unpinned)}"
@@ -139,27 +151,33 @@ def _cut(piece: N, hole: N) -> Iterable[N]:
     return piece.address_exclude(hole) if contains(piece, hole) else (piece,)
 
 
-def _rules_of(policy: Policy, device: Device, asked: Asked) -> str:
-    flows = policy.lookup.flows_from[device.name]
-    return ", ".join(flow.name for flow in flows if flow.can and _lives(flow.term, asked))
+def _lets_in(policy: Policy, grant: Grant, zone: Zone) -> bool:
+    """Whether there can be somebody who comes by a grant from a zone."""
+    return zone.name in grant.zones and bool(grant.can) and any(policy.groups[name] for name in grant.groups)
 
 
-def _why_sent_to(policy: Policy, device: Device, asked: Asked) -> str:
+def _rules_of(policy: Policy, device: Device, now: datetime) -> str:
+    zone, flows = policy.zones[device.zone], policy.lookup.flows_from[device.name]
+    return ", ".join(flow.name for flow in flows if flow.can and _lives(policy, zone, flow.term, now))
+
+
+def _why_sent_to(policy: Policy, device: Device, now: datetime) -> str:
     """The rules that let the archive send to a device; empty where none does."""
     zone = policy.zones[device.zone]
-    if device.revoked is not None or not _is_open(zone, asked) or not zone.transports - {Transport.HTTPS}:
+    if device.revoked is not None or not zone.transports - {Transport.HTTPS}:
         return ""
     flows = policy.lookup.flows_to[device.name]
-    living = ", ".join(flow.name for flow in flows if flow.can and _lives(flow.term, asked))
+    living = ", ".join(flow.name for flow in flows if flow.can and _lives(policy, zone, flow.term, now))
     return f"{device.name} by {living}" if living else ""
 
 
-def _is_open(zone: Zone, asked: Asked) -> bool:
-    return zone.review is None or zone.review.check(asked).ok
-
-
-def _lives(term: tuple[Bound, ...], asked: Asked) -> bool:
-    return all(bound.check(asked).ok for bound in term if isinstance(bound, Expires | ReviewBy))
+def _lives(policy: Policy, zone: Zone, term: tuple[Bound, ...], now: datetime) -> bool:
+    """Whether a rule holds in a zone, now or when its hours come round again."""
+    bounds = term if zone.review is None else (*term, zone.review)
+    return any(
+        all(bound.check(Asked(Verb.ECHO, moment)).ok for bound in bounds)
+        for moment in moments_of(bounds, policy.time_zone, now)
+    )
 
 
 def _of_family(networks: Iterable[Network], listener: Listener) -> tuple[Network, ...]:

@@ -1,10 +1,11 @@
-"""What the dialects have in common: who the archive is, its ports, and comments that fit."""
+"""What the dialects have in common: who the archive is, and comments that fit."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from leadglass.policy.render.passages import Passages
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9 _.,:;/()-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +22,17 @@ class Archive:
     def head(self, mark: str) -> list[str]:
         """The first lines, as comments."""
         return [
-            f"{mark} Leadglass: {self.source}",
+            f"{mark} Leadglass: {plain(self.source)}",
             f"{mark} Made from the policy: change the policy, and render it again.",
         ]
 
 
-def ports_of(passages: Passages) -> list[int]:
-    """The ports that the archive listens on, each once."""
-    return sorted({listener.address.port for listener in passages.listeners})
+def plain(text: str) -> str:
+    """The text, with ``_`` for all that could mean something to a firewall: quotes, line ends, brackets."""
+    return _NOT_PLAIN.sub("_", text)
 
 
 def short(text: str, most: int) -> str:
-    """The text, or as much of it as fits and three dots."""
+    """The text, plain, or as much of it as fits and three dots."""
+    text = plain(text)
     return text if len(text) <= most else f"{text[: most - 3]}..."
