@@ -47,7 +47,7 @@ def rules_of(device: Kept, last_day: date) -> Iterator[Rule]:
     if () in sends:
         sends = [()]
     for number, modalities in enumerate(dict.fromkeys(sends)):
-        name = f"out-{device.name}" if not number else f"out-{device.name}-{number + 1}"
+        name = f"out{number + 1 if number else ''}-{device.name}"
         entry: dict[str, EntryValue] = {"from": (ARCHIVE,), "to": device.name, "can": ("store",)}
         if modalities:
             entry["only"] = tuple(f"modality:{modality}" for modality in modalities)

@@ -178,3 +178,27 @@ def test_a_proposal_is_never_written_over_a_file(tmp_path: Path) -> None:
     assert path.read_text(encoding="utf-8") == "the site's own"
     with pytest.raises(ConfigurationInvalid, match="cannot write"):
         write_proposal(tmp_path / "nowhere" / "x.toml", made)
+
+
+def test_flows_of_two_machines_never_share_a_name() -> None:
+    several = (Delivery("goes to a", ("CT",)), Delivery("goes to b", ("MR",)))
+    machines = [
+        FoundDevice(
+            where="x:1",
+            what="device",
+            name="device",
+            titles=(f"AE{number}",),
+            host=f"10.0.0.{number}",
+            port=104,
+            transport=Transport.MTLS,
+            granted=frozenset(),
+            closed=frozenset(),
+            refused=frozenset(),
+            store_classes=frozenset(),
+            deliveries=several,
+            inventory={},
+        )
+        for number in (1, 2)
+    ]
+    made = propose(Found("Test", tuple(machines), ()), "x", NOW)
+    assert set(policy_of(made).flows) == {"out-device", "out2-device", "out-device-2", "out2-device-2"}
