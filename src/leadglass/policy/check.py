@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from leadglass.policy.checks import check_agreement
+from leadglass.policy.idle import warn_of_idle_rules
 from leadglass.policy.policy import Policy
 from leadglass.policy.reader import read_policy
 from leadglass.policy.tests import FailedTest, run_tests
@@ -40,6 +41,7 @@ def check_policy(text: str, *, path: str, now: datetime) -> Checked:
     check_agreement(policy, now.astimezone(UTC).date(), notes)
     if notes.errors:
         return Checked(None, notes.findings, ())
+    warn_of_idle_rules(policy, notes)
     return Checked(policy, notes.findings, run_tests(policy, now))
 
 

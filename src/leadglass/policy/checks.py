@@ -199,7 +199,7 @@ def _check_rule(
     path: KeyPath, keys: Iterable[str], term: tuple[Bound, ...], today: date, notes: Notes
 ) -> None:
     """What flows and grants have in common: somebody is meant, and it is not over."""
-    for key in keys:
+    for key in (*keys, "hours", "weekdays"):
         if notes.source.value_at((*path, key)) == []:
             spot = notes.source.value_place((*path, key))
             notes.warn(spot, f"{quoted(key)} is empty, so {'.'.join(map(str, path))} permits nothing")

@@ -20,7 +20,7 @@ out = { cidr = ["203.0.113.0/28"], transport = "mtls" }
 """
 DEVICE = '[devices.d]\nzone = "m"\nae = ["D"]\n'
 FLOW = '[flows.f]\nfrom = ["zone:m"]\nto = "archive"\ncan = ["store"]\n'
-GRANT = '[groups]\ng = []\n[grants.h]\nwho = "g"\nfrom = ["r"]\non = "any"\ncan = ["view"]\n'
+GRANT = '[groups]\ng = ["role:g"]\n[grants.h]\nwho = "g"\nfrom = ["r"]\non = "any"\ncan = ["view"]\n'
 TWICE_PINNED = (
     f'[devices]\na = {{ zone = "m", ae = ["D"], fingerprint = "{"0" * 64}" }}\n'
     f'b = {{ zone = "m", ae = ["E"], fingerprint = ["{"00:" * 31}00"] }}'
@@ -282,19 +282,19 @@ MISTAKES = [
     ('[flows."a b"]\nfrom = []', '7:8: error: bad name "a b"'),
     # grants
     (
-        '[groups]\ng = []\n[grants.h]\nwho = "gg"\nfrom = ["r"]\non = "any"\ncan = ["view"]',
+        '[groups]\ng = ["role:g"]\n[grants.h]\nwho = "gg"\nfrom = ["r"]\non = "any"\ncan = ["view"]',
         '10:7: error: "who" names unknown "gg"; did you mean "g"?',
     ),
     (
-        '[groups]\ng = []\n[grants.h]\nwho = "g"\nfrom = ["rr"]\non = "any"\ncan = ["view"]',
+        '[groups]\ng = ["role:g"]\n[grants.h]\nwho = "g"\nfrom = ["rr"]\non = "any"\ncan = ["view"]',
         '11:9: error: "from" names unknown "rr"; did you mean "r"?',
     ),
     (
-        '[groups]\ng = []\n[grants.h]\nwho = "g"\nfrom = ["r"]\non = "all"\ncan = ["view"]',
+        '[groups]\ng = ["role:g"]\n[grants.h]\nwho = "g"\nfrom = ["r"]\non = "all"\ncan = ["view"]',
         '12:6: error: "all" is not understood; write "any" alone or "assigned" or',
     ),
     (
-        '[groups]\ng = []\n[grants.h]\nwho = "g"\nfrom = ["r"]\non = "any"\ncan = ["store"]',
+        '[groups]\ng = ["role:g"]\n[grants.h]\nwho = "g"\nfrom = ["r"]\non = "any"\ncan = ["store"]',
         '13:8: error: "can" has unknown "store"',
     ),
     (
@@ -302,11 +302,11 @@ MISTAKES = [
         '14:9: error: "need" has unknown "mfaa"; did you mean "mfa"?',
     ),
     (
-        '[groups]\ng = []\n[grants.h]\nwho = "g"\nfrom = ["r"]\ncan = ["view"]',
+        '[groups]\ng = ["role:g"]\n[grants.h]\nwho = "g"\nfrom = ["r"]\ncan = ["view"]',
         '9:9: error: grants.h has no "on"',
     ),
     (
-        '[groups]\ng = []\n[grants.h]\nwho = []\nfrom = ["r"]\non = "any"\ncan = ["view"]',
+        '[groups]\ng = ["role:g"]\n[grants.h]\nwho = []\nfrom = ["r"]\non = "any"\ncan = ["view"]',
         '10:7: warning: "who" is empty',
     ),
     (

@@ -1,0 +1,208 @@
+"""Rules that permit nothing, or nothing of their own: each is named, and none that does something is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leadglass.policy import Policy, check_policy
+from leadglass.policy.reach import compare
+from tests.support.policies import EXAMPLE, NOW
+
+HEAD = """version = 1
+[zones]
+m = { cidr = ["10.0.0.0/24"], transport = "mtls" }
+r = { cidr = ["10.0.2.0/24"], transport = ["mtls", "https"] }
+[devices]
+a = { zone = "m", ae = ["A"], makes = ["CT"], address = "10.0.0.7:104" }
+b = { zone = "m", ae = ["B"], makes = ["US"] }
+c = { zone = "r", ae = ["C"], site = "S" }
+old = { zone = "r", ae = ["OLD"], revoked = 2026-01-01 }
+[groups]
+few = ["device:a", "device:b"]
+g = ["role:g"]
+h = ["role:h"]
+none = []
+"""
+
+
+def warnings(text: str) -> list[str]:
+    checked = check_policy(HEAD + text, path="p", now=NOW)
+    assert checked.policy is not None, checked.findings
+    return [str(each).partition(": warning: ")[2] for each in checked.findings]
+
+
+def flows(*lines: str) -> str:
+    return "[flows]\n" + "".join(f"{line}\n" for line in lines)
+
+
+def flow(name: str, more: str = "", party: str = "a", can: str = '"store"') -> str:
+    return f'{name} = {{ from = ["{party}"], to = "archive", can = [{can}]{more} }}'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (flows(flow("f", ", hours = []")), '"hours" is empty, so flows.f permits nothing'),
+        (flows(flow("f", ", weekdays = []")), '"weekdays" is empty, so flows.f permits nothing'),
+        (
+            flows(flow("f", party="old")),
+            "all its devices are revoked, so flows.f permits nothing",
+        ),
+        (
+            flows('f = { from = ["archive"], to = "old", can = ["store"] }').replace("old", "old"),
+            "all its devices are revoked, so flows.f permits nothing",
+        ),
+        (
+            flows(flow("f", ', only = ["modality:CT", "modality:US"]')),
+            'none of the devices of flows.f makes US; add "US" to makes of the device that does',
+        ),
+        (
+            '[grants]\nf = { who = "none", from = "r", on = "any", can = ["view"], need = ["mfa"] }',
+            "nobody is in these groups, so grants.f permits nothing",
+        ),
+    ],
+)
+def test_rule_that_can_never_permit_anything_is_named(text: str, message: str) -> None:
+    assert message in warnings(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        flows(flow("f", party="zone:r", can='"find"')),
+        flows(flow("f", ', only = "modality:US"', party="c")),
+        flows(flow("f", ', only = "modality:US"', can='"store", "find"')),
+        flows(flow("f", ', only = "label:x"')),
+        flows('f = { from = [], to = "archive", can = ["store"] }').replace("from = []", 'from = "zone:r"'),
+    ],
+)
+def test_rule_that_may_do_something_is_not(text: str) -> None:
+    assert warnings(text) == []
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "is_covered"),
+    [
+        ("", "", True),
+        (", expires = 2027-03-01", ", expires = 2027-02-01", True),
+        (", expires = 2027-02-01", ", expires = 2027-03-01", False),
+        (", expires = 2027-02-01", "", False),
+        (", expires = 2027-03-01", ", review_by = 2027-02-01", True),
+        (', weekdays = "mon-fri"', ', weekdays = "mon-tue"', True),
+        (', weekdays = "mon-tue"', ', weekdays = "mon-fri"', False),
+        (', hours = "07:00-19:00"', ', hours = "07:00-19:00", expires = 2027-02-01', True),
+        (', hours = "07:00-19:00"', ', hours = "08:00-19:00"', False),
+        (', hours = "07:00-19:00"', ', weekdays = "mon"', False),
+        ("", ', only = "label:x"', True),
+        (', only = "label:x"', "", False),
+        (', only = ["label:x", "label:y"]', ', only = ["label:x", "modality:CT"]', True),
+        (', only = "label:x"', ', only = "modality:CT"', False),
+        (', only = ["modality:CT", "modality:MR"]', ', only = "modality:CT"', True),
+        (', only = ["sop_class:1.2", "sop_class:1.3"]', ', only = "sop_class:1.3"', True),
+        (', only = "own"', ', only = "own"', True),
+        (', newer_than = "90d"', ', newer_than = "30d"', True),
+        (', newer_than = "30d"', ', newer_than = "90d"', False),
+        (', older_than = "30d"', ', older_than = "90d"', True),
+        (', older_than = "90d"', ', older_than = "30d"', False),
+        (", per_hour = 600", ", per_hour = 60", True),
+        (", per_hour = 60", ", per_hour = 600", False),
+        (", per_hour = 60", "", False),
+        ("", ", per_hour = 60", True),
+        (", per_hour = { objects = 9, patients = 5 }", ", per_hour = { objects = 9, patients = 4 }", True),
+        (", per_hour = { objects = 9, patients = 4 }", ", per_hour = { objects = 9, patients = 5 }", False),
+        (', show = ["StudyDate", "Modality"]', ', show = ["Modality"]', True),
+        (', show = ["Modality"]', ', show = ["StudyDate"]', False),
+        ("", ', show = ["StudyDate"]', True),
+    ],
+)
+def test_rule_that_another_makes_superfluous_is_named(wide: str, narrow: str, *, is_covered: bool) -> None:
+    text = flows(
+        flow("narrow", narrow, can='"find", "store"'), flow("wide", wide, "zone:m", '"find", "echo", "store"')
+    )
+    named = "flows.narrow permits nothing that flows.wide does not permit already; remove it, or narrow wide"
+    assert (named in warnings(text)) is is_covered
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "covered"),
+    [
+        (flow("x"), flow("y"), ["y"]),
+        (flow("x", party="group:few"), flow("y"), ["y"]),
+        (flow("x"), flow("y", party="group:few"), ["x"]),
+        (flow("x", party="b"), flow("y"), []),
+        (flow("x", can='"echo"'), flow("y"), []),
+        (flow("x", can=""), flow("y", can=""), []),
+        (flow("x"), 'y = { from = ["archive"], to = ["a"], can = ["store"] }', []),
+    ],
+)
+def test_of_two_rules_that_say_the_same_the_later_is_named(
+    first: str, second: str, covered: list[str]
+) -> None:
+    told = [each for each in warnings(flows(first, second)) if "does not permit already" in each]
+    assert [each.split()[0].removeprefix("flows.") for each in told] == covered
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "is_covered"),
+    [
+        ('on = "any", need = ["mfa"]', 'on = "any", need = ["mfa", "reason"]', True),
+        ('on = "any", need = ["mfa", "reason"]', 'on = "any", need = ["mfa"]', False),
+        ('on = "any"', 'on = "label:x"', True),
+        ('on = "assigned"', 'on = "assigned", newer_than = "1d"', True),
+        ('on = "study:1.2"', 'on = "study:1.2"', True),
+        ('on = "study:1.2"', 'on = "any"', False),
+    ],
+)
+def test_grants_are_compared_as_flows_are(wide: str, narrow: str, *, is_covered: bool) -> None:
+    lines = [
+        f'narrow = {{ who = "g", from = "r", can = ["view"], {narrow} }}',
+        f'wide = {{ who = ["g", "h"], from = "r", can = ["view", "list"], {wide} }}',
+        'other = { who = "h", from = "r", can = ["list"], on = "any", need = ["mfa"], expires = 2026-12-01 }',
+    ]
+    told = warnings("[grants]\n" + "\n".join(lines))
+    assert (
+        any(each.startswith("grants.narrow permits nothing that grants.wide") for each in told) is is_covered
+    )
+
+
+def test_the_example_of_the_design_has_no_idle_rule() -> None:
+    checked = check_policy(EXAMPLE, path="p", now=NOW)
+    assert checked.findings == ()
+
+
+BOUNDS = (
+    *("", ", expires = 2027-02-01", ", expires = 2027-03-01", ', weekdays = "mon-fri"', ', weekdays = "mon"'),
+    *(', hours = "07:00-19:00"', ', only = "label:x"', ', only = ["label:x", "label:y"]', ', only = "own"'),
+    *(', newer_than = "30d"', ', newer_than = "60d"', ', show = ["StudyDate"]', ", per_hour = 5"),
+)
+
+
+@settings(max_examples=60)
+@given(
+    made=st.lists(
+        st.tuples(
+            st.sampled_from(("a", "zone:m", "group:few", "c")),
+            st.sampled_from(('"find"', '"store"', '"find", "store"')),
+            st.sampled_from(BOUNDS),
+        ),
+        min_size=2,
+        max_size=4,
+    )
+)
+def test_taking_a_superfluous_rule_away_changes_nothing(made: list[tuple[str, str, str]]) -> None:
+    lines = {
+        f"f{number}": flow(f"f{number}", more, party, can) for number, (party, can, more) in enumerate(made)
+    }
+
+    def loaded(names: list[str]) -> Policy:
+        found = check_policy(HEAD + flows(*(lines[name] for name in names)), path="p", now=NOW).policy
+        assert found is not None
+        return found
+
+    told = [each for each in warnings(flows(*lines.values())) if "does not permit already" in each]
+    for each in told[:1]:
+        name = each.split()[0].removeprefix("flows.")
+        difference = compare(loaded(list(lines)), loaded([other for other in lines if other != name]), NOW)
+        assert (difference.opened, difference.closed) == ((), ())
