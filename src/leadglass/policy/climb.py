@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from leadglass.model.action import Verb
 from leadglass.model.decision import Decision, Rung, RungState, Step
-from leadglass.model.permit import EVERYTHING, NOTHING, Scope, ScopeFilter
+from leadglass.model.permit import EVERYTHING, NOTHING, Scope
 from leadglass.policy.condition import Asked, Condition
 from leadglass.policy.identity import Identity
 from leadglass.policy.ladder import allow, failed, passed, refuse
@@ -14,7 +14,7 @@ from leadglass.policy.rule import QUERIES, Rule
 
 SEARCHES = frozenset({Verb.FIND, Verb.GET, Verb.MOVE, Verb.LIST, Verb.VIEW})
 _OBJECTLESS = SEARCHES | {Verb.ECHO}
-_WHOLE = ScopeFilter()
+(_WHOLE,) = EVERYTHING.alternatives
 _NO_CONDITIONS = passed(Step.CONDITIONS, "none")
 _NO_BUDGET = passed(Step.BUDGET, "none")
 

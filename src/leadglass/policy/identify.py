@@ -43,8 +43,10 @@ def hold_dates(identity: Identity, now: datetime) -> Identity:
     """The same identity; a stopped one when its zone's review is overdue, or it is watched no longer."""
     if not identity.is_known:
         return identity
-    asked = Asked(Verb.ECHO, now)
     zone, learning = identity.zone, identity.learning
+    if learning is None and (zone is None or zone.review is None):
+        return identity
+    asked = Asked(Verb.ECHO, now)
     if zone is not None and zone.review is not None:
         review = zone.review.check(asked)
         if not review.ok:

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from leadglass.model.action import Verb
 from leadglass.model.decision import Rung, Step
-from leadglass.model.permit import ScopeFilter
+from leadglass.model.permit import EVERYTHING, ScopeFilter
 from leadglass.policy.condition import Asked, Condition
 from leadglass.policy.conditions.assigned import Assigned
 from leadglass.policy.conditions.label import Label
@@ -95,7 +95,7 @@ def rule_of_grant(grant: Grant) -> Rule:
 
 
 def _reach(only: tuple[OfObjects, ...]) -> ScopeFilter:
-    reach = ScopeFilter()
+    (reach,) = EVERYTHING.alternatives  # itself where nothing narrows it: found at once among others
     for each in only:
         match each:
             case Label(labels=labels):

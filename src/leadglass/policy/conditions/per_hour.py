@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from leadglass.model.action import Facts, Verb
@@ -51,18 +52,23 @@ class PerHour:
         """Whether one more fits."""
         hour = asked.facts.this_hour
         told = []
-        for what in weighed(asked.verb):
-            limit, used = self.limit(what), getattr(hour, _FIELDS[what])
-            if limit is None:
-                continue
+        for what, limit, amount in _bounds(self, asked.verb):
+            used = getattr(hour, _FIELDS[what])
             if used >= limit:
                 return ConditionResult(
                     ok=False,
-                    detail=f"over {_amount(what, limit)} this hour",
+                    detail=f"over {amount} this hour",
                     fix=f"wait until the hour has passed, or raise {what} in {self.where}",
                 )
-            told.append(f"{used} of {_amount(what, limit)}")
+            told.append(f"{used} of {amount}")
         return ConditionResult(ok=True, detail=f"{', '.join(told)} this hour" if told else "not counted")
+
+
+@lru_cache(maxsize=4096)
+def _bounds(budget: PerHour, verb: Verb) -> tuple[tuple[str, int, str], ...]:
+    """What a budget bounds of a verb: what, how much, and that in words."""
+    limits = ((what, budget.limit(what)) for what in weighed(verb))
+    return tuple((what, limit, _amount(what, limit)) for what, limit in limits if limit is not None)
 
 
 def _amount(what: str, limit: int) -> str:
