@@ -327,7 +327,8 @@ def test_each_mistake_is_named_once_with_its_place(text: str, message: str) -> N
 
 def test_each_mistake_is_told_in_these_words() -> None:
     """The whole of each message and its advice: a changed word must be meant."""
-    told = [found for text, _ in MISTAKES for found in findings(HEAD + text)]
+    several = ("[learning.x]", '[groups]\ng = ["role:g"]\n[grants.h]\n')
+    told = [found for text in (*(text for text, _ in MISTAKES), *several) for found in findings(HEAD + text)]
     assert_said(told, SAID)
 
 

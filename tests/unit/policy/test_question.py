@@ -42,6 +42,10 @@ def test_every_word_of_a_question_is_read() -> None:
     )
 
 
+def test_title_with_an_equals_sign_is_kept_whole() -> None:
+    assert parse_question("us1 echo archive ae=A=B").ae == "A=B"
+
+
 def test_target_left_out_is_the_archive() -> None:
     assert parse_question("us1 echo") == Question("us1", Verb.ECHO, "archive")
     assert parse_question("rads view mfa") == Question("rads", Verb.VIEW, "archive", mfa=True)

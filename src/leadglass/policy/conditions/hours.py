@@ -58,6 +58,7 @@ _NIGHT = Hours("flows.night.hours", (Span(22 * 60, 6 * 60),), _BERLIN)
 
 TRUTH_TABLE = (
     Case("the first minute", _DAY, Asked(Verb.FIND, datetime(2026, 1, 5, 6, 0, tzinfo=UTC)), ok=True),
+    Case("half an hour later", _DAY, Asked(Verb.FIND, datetime(2026, 1, 5, 6, 30, tzinfo=UTC)), ok=True),
     Case("the minute before", _DAY, Asked(Verb.FIND, datetime(2026, 1, 5, 5, 59, tzinfo=UTC)), ok=False),
     Case("the last minute", _DAY, Asked(Verb.FIND, datetime(2026, 1, 5, 17, 59, tzinfo=UTC)), ok=True),
     Case("its end is outside", _DAY, Asked(Verb.FIND, datetime(2026, 1, 5, 18, 0, tzinfo=UTC)), ok=False),
