@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from leadglass.policy import PolicyInvalid, check_policy, explain, load_policy, 
 from leadglass.policy.decide import admit, decide
 from leadglass.policy.invariant import parse_invariant, prove
 from leadglass.policy.model import Expectation
+from leadglass.policy.moments import moments
 from leadglass.policy.narrowest import NoRuleHelps, narrowest_rule
 from leadglass.policy.template import TemplateZone, render_policy
 from leadglass.policy.tests import newly_failed, run_tests
@@ -180,3 +181,74 @@ def test_fresh_policy_is_written_in_these_words() -> None:
         TemplateZone("spare", ("10.8.0.0/28",), Transport.MTLS),
     )
     assert_said(render_policy("North", zones).splitlines(), HERE / "said_by_a_fresh_policy.txt")
+
+
+# --- what chance mutations of the code once left unnoticed ------------------------------------------
+
+PEOPLE = SHORT.replace('on = "any"', 'on = ["study:1.2", "study:1.3"]')
+BERLIN = 'time_zone = "Europe/Berlin"\n'
+
+
+def scope_of(text: str, caller: Caller, verb: Verb) -> str:
+    return decide(policy(text), caller, Action(verb), NOW).ladder[5].detail
+
+
+def test_reach_is_told_in_words() -> None:
+    several = SHORT.replace('"get", "move"] }', '"get", "move"], only = ["modality:MR", "modality:CT"] }')
+    assert scope_of(several, WS1, Verb.GET) == "only modality CT or MR"
+    assert scope_of(PEOPLE, ALICE, Verb.VIEW) == "only study 1.2 or 1.3"
+    assert scope_of(SHORT, WS1, Verb.GET) == "everything"
+
+
+def test_every_ladder_has_all_rungs_in_order() -> None:
+    decisions = [
+        decide(POLICY, Archive("node1"), Action(Verb.STORE, "ws1"), NOW),
+        decide(POLICY, WS1, Action(Verb.GET), NOW),
+        decide(POLICY, ALICE, Action(Verb.VIEW), NOW),
+    ]
+    for decision in decisions:
+        assert decision.allowed
+        assert [rung.step for rung in decision.ladder] == list(Step)
+
+
+def test_person_in_plaintext_is_told_to_use_https() -> None:
+    plain = replace(ALICE, transport=Transport.PLAIN, address="10.20.9.3")
+    decision = decide(POLICY, plain, Action(Verb.VIEW), NOW)
+    assert decision.failed == Rung(Step.TRANSPORT, RungState.FAILED, "people do not come in plaintext")
+    assert decision.fix == "use https"
+
+
+def test_days_begin_at_midnight_of_the_policy() -> None:
+    days = policy(BERLIN + SHORT.replace('"get", "move"] }', '"get", "move"], weekdays = "mon-fri" }'))
+    first, *later = moments(days, NOW)
+    assert first == NOW
+    assert {(each.hour, each.minute) for each in later} == {(0, 0)}
+    assert len(later) == 7
+
+
+def test_whole_inventory_of_a_device_is_read() -> None:
+    words = ("owner", "location", "vendor", "model", "serial", "software", "note")
+    said = ", ".join(f'{word} = "its {word}"' for word in words)
+    full = policy(SHORT.replace("ct1  = {", f"ct1  = {{ {said},").replace(', owner = "radiology"', ""))
+    inventory = full.devices["ct1"].inventory
+    assert [getattr(inventory, word) for word in words] == [f"its {word}" for word in words]
+    bare = full.devices["night"].inventory
+    assert {getattr(bare, word) for word in words} == {""}
+
+
+def test_age_in_a_flow_is_by_the_clock_of_the_policy() -> None:
+    aged = policy(BERLIN + SHORT.replace('"get", "move"] }', '"get", "move"], older_than = "1d" }'))
+    late = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)  # the 23rd in Berlin
+    assert decide(aged, WS1, Action(Verb.GET), late).scope.alternatives[0].studied_to == date(2026, 11, 21)
+
+
+@pytest.mark.parametrize(
+    ("only", "place"),
+    [('["label:a", "label:b c"]', 12), ('["modality:CT", "modality:ct"]', 16)],
+)
+def test_word_of_a_list_is_named_by_its_own_place(only: str, place: int) -> None:
+    line = f'read = {{ from = ["ws1"], to = "archive", can = ["get"], only = {only} }}'
+    before, _, rest = SHORT.partition("read     =")
+    checked = check_policy(before + line + rest[rest.index("\n") :], path="p", now=NOW)
+    (found,) = checked.findings
+    assert found.column == line.index("only = ") + 1 + len("only = ") + place
