@@ -10,6 +10,7 @@ from pathlib import Path
 from leadglass.admin import policy_text
 from leadglass.admin.desk import require
 from leadglass.admin.policy_files import read_policy_text
+from leadglass.admin.policy_places import places_of
 from leadglass.audit.read import AuditLine
 from leadglass.model.action import Verb
 from leadglass.model.decision import Decision
@@ -18,9 +19,6 @@ from leadglass.policy import Question, QuestionInvalid, check_policy, explain, l
 from leadglass.policy.fixes import last_day_of_trial
 from leadglass.policy.narrowest import NewRule, narrowest_rule
 from leadglass.policy.policy import Policy
-from leadglass.sitefile import read_source
-
-RULE_TABLES = {"flow": "flows", "grant": "grants", "learning": "learning"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ def explain_question(permit: Permit, path: Path, text: str, now: datetime) -> Ex
     question = parse_question(text)
     decision = explain(policy, question, now)
     advice = None if decision.allowed else _advice(policy, standing, question, now)
-    return Explained(decision, _places(standing, path, decision.rule or ""), advice)
+    return Explained(decision, places_of(standing, path, decision.rule or ""), advice)
 
 
 def advice_on(permit: Permit, path: Path, line: AuditLine, now: datetime) -> Advice | None:
@@ -98,14 +96,3 @@ def _advice(policy: Policy, standing: str, question: Question, now: datetime) ->
     failed = check_policy(text, path="", now=now).failed_tests
     words = f"{question.subject} {question.verb} {question.target}"
     return Advice(f"zones allow {words} --expires 7d", tuple(str(test) for test in failed))
-
-
-def _places(text: str, path: Path, rules: str) -> tuple[str, ...]:
-    source = read_source(text, path=str(path))
-    found = []
-    for rule in filter(None, rules.split(", ")):
-        kind, _, name = rule.partition(" ")
-        table = RULE_TABLES.get(kind)
-        if table is not None:
-            found.append(f"{rule}: {path}:{source.key_place((table, name)).line}")
-    return tuple(found)

@@ -25,6 +25,7 @@ from leadglass.app import Site, local_site
 from leadglass.audit.read import AuditLine, Filters
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, print_json, print_rows, say, visible
+from leadglass.cli.zones_ever import DAYS, show_use
 from leadglass.cli.zones_render import render
 from leadglass.model.action import MACHINE_VERBS, PERSON_VERBS, Verb
 from leadglass.model.decision import Decision, Rung, RungState
@@ -189,11 +190,21 @@ def reach(
         str | None, typer.Option("--what", help="Only this target: studies, archive, or a device.")
     ] = None,
     zone: Annotated[str | None, typer.Option("--from", help="Only who comes from this zone.")] = None,
+    ever: Annotated[  # noqa: FBT002  a flag of the command line
+        bool, typer.Option("--ever", help="Each permission with when it was last used, by the audit.")
+    ] = False,
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="How far back --ever looks.")] = DAYS,
     as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
 ) -> None:
     """Show who can do what, now and in the week to come, as a table: a row for each pair, a column a verb."""
     home = home_of(context)
+    if ever and (who or what or zone):
+        say("error: --ever shows all; it takes none of --who, --what and --from")
+        leave(Exit.USAGE)
     with local_site(home) as site:
+        if ever:
+            show_use(site, days, as_json=as_json)
+            return
         permit = site.permit(Verb.STATUS)
         found = reach_of(permit, home.policy, Wanted(who, what, zone), site.clock.now())
     if as_json:

@@ -1,0 +1,70 @@
+"""``zones reach --ever``: what is permitted, beside what was used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from leadglass.app import Home, local_site
+from leadglass.cli.output import Exit
+from leadglass.model.action import Action, Verb
+from leadglass.policy import load_policy
+from tests.support.command_line import Leadglass
+from tests.support.policies import EXAMPLE, WS1
+from tests.support.site import LiveSite
+
+
+@pytest.fixture
+def policy(live: LiveSite) -> Path:
+    path = live.home / "policy.toml"
+    path.write_text(EXAMPLE, encoding="utf-8")
+    return path
+
+
+def find_twice(live: LiveSite) -> None:
+    with local_site(Home(live.home)) as site:
+        site.gate.replace_policy(load_policy(EXAMPLE, path="policy.toml", now=site.clock.now()))
+        for _ in range(2):
+            site.gate.permit(WS1, Action(Verb.FIND), association="a1")
+        site.committer.flush()
+
+
+def test_what_nobody_used_comes_first_with_the_rule_that_gives_it(
+    leadglass: Leadglass, live: LiveSite, policy: Path
+) -> None:
+    find_twice(live)
+    ended = leadglass("--home", live.home, "zones", "reach", "--ever")
+    assert ended.code == Exit.OK
+    rows = [line.split("\t") for line in ended.out.splitlines()]
+    line = next(number for number, row in enumerate(EXAMPLE.splitlines(), 1) if row.startswith("read "))
+    assert ["ws1", "get", "archive", "never", "-", f"flow read: {policy}:{line}"] in rows
+    assert rows[-1][:3] == ["ws1", "find", "archive"]
+    assert rows[-1][4] == "2"
+    assert rows[-1][3] != "never"
+    assert "15 of 16 permissions were not used since" in ended.err
+    assert "the trail goes back 0 days only, not 90" in ended.err
+
+
+def test_as_json_it_has_every_permission_and_since_when(
+    leadglass: Leadglass, live: LiveSite, policy: Path
+) -> None:
+    find_twice(live)
+    found = leadglass("--home", live.home, "zones", "reach", "--ever", "--days", "30", "--json").json
+    used = [each for each in found["permissions"] if each["count"]]
+    assert [(each["subject"], each["verb"], each["count"]) for each in used] == [("ws1", "find", 2)]
+    assert {each["subject"] for each in found["permissions"]} == {"ct1", "us1", "ws1", "archive", "rads"}
+    assert found["since"]
+
+
+def test_it_shows_all_and_takes_no_part(leadglass: Leadglass, live: LiveSite, policy: Path) -> None:
+    ended = leadglass("--home", live.home, "zones", "reach", "--ever", "--who", "ws1")
+    assert (ended.code, ended.out) == (Exit.USAGE, "")
+    assert "--ever shows all" in ended.err
+
+
+def test_policy_with_errors_has_no_use_to_show(leadglass: Leadglass, live: LiveSite, policy: Path) -> None:
+    policy.write_text(EXAMPLE.replace("[flows]", "[flow]"), encoding="utf-8")
+    ended = leadglass("--home", live.home, "zones", "reach", "--ever")
+    assert ended.code == Exit.ERROR
+    assert 'unknown key "flow"' in ended.err
