@@ -13,11 +13,12 @@ import pytest
 
 from leadglass.model.caller import Transport
 from leadglass.policy import Policy, check_policy
+from leadglass.policy.moments import moments
 from leadglass.policy.render.dialects import RENDERERS, Dialect
 from leadglass.policy.render.passages import Passages, passages_of
 from leadglass.policy.render.words import Archive
 from leadglass.sitefile import Listener, parse_socket_address
-from tests.support.admitted import admitted_from
+from tests.support.admitting import may_be_admitted
 from tests.support.firewall_rig import Call, CameThrough, Delivery, Plan, v6, what_comes_through
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -107,7 +108,8 @@ def expected(rules: Policy) -> CameThrough:
             for listener in LISTENERS
             if listener.address.port == call.port and listener.address.host.version == source.version
         ]  # where we do not listen, another service may, and is left alone
-        return not ours or any(admitted_from(rules, source, listener, NOW) for listener in ours)
+        whens = moments(rules, NOW)
+        return not ours or any(may_be_admitted(rules, source, each.transport, whens) for each in ours)
 
     return CameThrough(frozenset(filter(may, CALLS)), frozenset({DELIVERIES[0]}))
 

@@ -12,6 +12,7 @@ from leadglass.admin.importing.commented_json import parse_commented_json
 from leadglass.admin.importing.found import Outcome
 from leadglass.admin.importing.orthanc import read_orthanc
 from leadglass.admin.importing.proposal import propose
+from tests.support.compiling import cannot
 from tests.support.imports import NOW, policy_of
 from tests.support.peers import Peer, require_peer
 
@@ -47,9 +48,9 @@ def test_what_a_file_does_not_say_is_judged_as_orthancs_own_default(written: Pat
 def test_debians_folder_imports_whole() -> None:
     require_peer(Peer.ORTHANC)
     if not DEBIAN.is_dir():
-        pytest.skip("no /etc/orthanc here")
+        cannot("no /etc/orthanc here")
     if not all(_is_readable(path) for path in DEBIAN.glob("*.json")):
-        pytest.skip("/etc/orthanc/credentials.json is for root and orthanc alone")
+        cannot("/etc/orthanc/credentials.json is for root and orthanc alone")
     made = propose(read_orthanc(DEBIAN), DEBIAN.name, NOW)
     assert policy_of(made).flows == {}
     assert {remark.where.partition(":")[0] for remark in made.remarks} >= {"orthanc.json"}

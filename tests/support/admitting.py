@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from leadglass.model.action import PERSON_VERBS, Action
@@ -28,17 +29,18 @@ def may_be_admitted(
             for verb in PERSON_VERBS
             for when in whens
         )
-    for device in policy.devices.values():
-        proof = CertificateFacts(
-            "0" * 64, 7, "CN=d", issued_here=True, device=device.name, not_after=whens[0]
-        )
-        shown = proof if transport is Transport.MTLS else None
-        for title in device.ae:
-            peer = Peer(str(address), transport, "a", shown, title, "NORTH")
-            for when in whens:
-                admission = evaluate_admission(policy, peer, when)
-                if admission.decision.allowed and admission.verbs:
-                    return True
+    own = CertificateFacts("0" * 64, 7, "CN=d", issued_here=True, device=None, not_after=whens[0])
+    known = [
+        (title, replace(own, device=device.name)) for device in policy.devices.values() for title in device.ae
+    ]
+    unknown = ("STRANGER", replace(own, sha256="f" * 64, issued_here=False))  # whom a watched address lets in
+    for title, certificate in (*known, unknown):
+        shown = certificate if transport is Transport.MTLS else None
+        peer = Peer(str(address), transport, "a", shown, title, "NORTH")
+        for when in whens:
+            admission = evaluate_admission(policy, peer, when)
+            if admission.decision.allowed and admission.verbs:
+                return True
     return False
 
 

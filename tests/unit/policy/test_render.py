@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from leadglass.model.caller import Transport
 from leadglass.policy import Policy, check_policy
+from leadglass.policy.moments import moments
 from leadglass.policy.network import Address
 from leadglass.policy.render.dialects import RENDERERS, Dialect
 from leadglass.policy.render.passages import Passages, passages_of
 from leadglass.policy.render.words import Archive, short
 from leadglass.sitefile import Listener, parse_socket_address
-from tests.support.admitted import admitted_from
+from tests.support.admitting import may_be_admitted
 from tests.support.policies import EXAMPLE, NOW, policy
 from tests.support.said import assert_said
 
@@ -277,7 +278,7 @@ def test_address_may_reach_a_port_just_where_the_gate_would_admit_somebody(
     for listener in LISTENERS:
         for address in edges(rules):
             fits = address.version == listener.address.host.version
-            wanted = fits and admitted_from(rules, address, listener, NOW)
+            wanted = fits and may_be_admitted(rules, address, listener.transport, moments(rules, NOW))
             assert may_reach(passages, address, listener) is wanted, (str(address), listener.name)
 
 
