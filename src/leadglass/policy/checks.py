@@ -202,7 +202,8 @@ def _check_rule(
     for key in (*keys, "hours", "weekdays"):
         if notes.source.value_at((*path, key)) == []:
             spot = notes.source.value_place((*path, key))
-            notes.warn(spot, f"{quoted(key)} is empty, so {'.'.join(map(str, path))} permits nothing")
+            message = f"{quoted(key)} is empty, so {'.'.join(map(str, path))} permits nothing"
+            notes.warn(spot, message, "fill it in, or remove the rule")
     for bound in term:
         if isinstance(bound, Expires | ReviewBy):
             key = "expires" if isinstance(bound, Expires) else "review_by"

@@ -52,7 +52,8 @@ def warn_of_idle_rules(policy: Policy, notes: Notes) -> None:
     for grant in grants:
         if grant.groups and not any(policy.groups.get(name) for name in grant.groups):
             spot = notes.source.value_place(("grants", grant.name, "who"))
-            notes.warn(spot, f"nobody is in these groups, so grants.{grant.name} permits nothing")
+            message = f"nobody is in these groups, so grants.{grant.name} permits nothing"
+            notes.warn(spot, message, "put somebody in, or remove it")
     by_party: dict[str, list[Flow]] = {}
     for flow in flows:
         for party in flow.parties:
@@ -97,10 +98,16 @@ def _warn_of_devices(policy: Policy, flow: Flow, names: Names, notes: Notes) -> 
     """What none of its devices can ever do. A zone that is still empty is no mistake."""
     parties = set(flow.parties)
     devices = [each for each in policy.devices.values() if names[each.name] & parties]
+    spot = notes.source.value_place(
+        ("flows", flow.name, "from" if flow.direction is Direction.TO_ARCHIVE else "to")
+    )
     if devices and all(each.revoked is not None for each in devices):
-        key = "from" if flow.direction is Direction.TO_ARCHIVE else "to"
-        spot = notes.source.value_place(("flows", flow.name, key))
-        notes.warn(spot, f"all its devices are revoked, so flows.{flow.name} permits nothing")
+        message = f"all its devices are revoked, so flows.{flow.name} permits nothing"
+        notes.warn(spot, message, "remove it, or let one in again")
+        return
+    if not devices and parties and all(party.startswith(GROUP_PREFIX) for party in parties):
+        message = f"nobody is in these groups, so flows.{flow.name} permits nothing"
+        notes.warn(spot, message, "put a device in, or remove it")
         return
     if flow.direction is Direction.FROM_ARCHIVE or not devices or flow.can - _FILES:
         return

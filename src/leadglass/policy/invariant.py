@@ -89,7 +89,7 @@ def prove(policy: Policy, invariant: Invariant, now: datetime) -> Verdict:
     space = Space((policy,), now)
     examined = 0
     for subject in space.subjects():
-        if invariant.origin is Origin.SUBJECTS and invariant.names and subject not in invariant.names:
+        if invariant.origin is Origin.SUBJECTS and not _is_named(invariant, subject):
             continue
         for cell in space.cells(subject):
             if not _is_about(invariant, cell):
@@ -99,6 +99,10 @@ def prove(policy: Policy, invariant: Invariant, now: datetime) -> Verdict:
             if decision is not None and _is_from(invariant, decision):
                 return Verdict(examined, cell)
     return Verdict(examined, None)
+
+
+def _is_named(invariant: Invariant, subject: str) -> bool:
+    return invariant.names is None or subject in invariant.names
 
 
 def _is_about(invariant: Invariant, cell: Cell) -> bool:

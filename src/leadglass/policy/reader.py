@@ -39,7 +39,7 @@ def read_policy(notes: Notes) -> Policy:
     learning = {name: read_learning(name, table) for name, table in root.table("learning").tables()}
     groups = {name: read_group(name, group_table, device_tables.keys()) for name in group_table.names()}
     people = {name: group.claims for name, group in groups.items() if not group.devices}
-    device_groups = {name: group.devices for name, group in groups.items() if group.devices}
+    device_groups = {name: group.devices for name, group in groups.items() if not group.claims}
     names = Names(
         zone_tables.keys(),
         device_tables.keys(),

@@ -44,15 +44,25 @@ def flow(name: str, more: str = "", party: str = "a", can: str = '"store"') -> s
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (flows(flow("f", ", hours = []")), '"hours" is empty, so flows.f permits nothing'),
-        (flows(flow("f", ", weekdays = []")), '"weekdays" is empty, so flows.f permits nothing'),
+        (
+            flows(flow("f", ", hours = []")),
+            '"hours" is empty, so flows.f permits nothing; fill it in, or remove the rule',
+        ),
+        (
+            flows(flow("f", ", weekdays = []")),
+            '"weekdays" is empty, so flows.f permits nothing; fill it in, or remove the rule',
+        ),
+        (
+            flows(flow("f", party="group:none")),
+            "nobody is in these groups, so flows.f permits nothing; put a device in, or remove it",
+        ),
         (
             flows(flow("f", party="old")),
-            "all its devices are revoked, so flows.f permits nothing",
+            "all its devices are revoked, so flows.f permits nothing; remove it, or let one in again",
         ),
         (
             flows('f = { from = ["archive"], to = "old", can = ["store"] }').replace("old", "old"),
-            "all its devices are revoked, so flows.f permits nothing",
+            "all its devices are revoked, so flows.f permits nothing; remove it, or let one in again",
         ),
         (
             flows(flow("f", ', only = ["modality:CT", "modality:US"]')),
@@ -60,7 +70,7 @@ def flow(name: str, more: str = "", party: str = "a", can: str = '"store"') -> s
         ),
         (
             '[grants]\nf = { who = "none", from = "r", on = "any", can = ["view"], need = ["mfa"] }',
-            "nobody is in these groups, so grants.f permits nothing",
+            "nobody is in these groups, so grants.f permits nothing; put somebody in, or remove it",
         ),
     ],
 )

@@ -106,3 +106,10 @@ def test_invariant_that_is_no_text_is_an_error() -> None:
     assert [str(each) for each in checked.findings] == [
         'policy.toml:3:5: error: "x" must be a string, not a number'
     ]
+
+
+def test_group_of_nobody_has_no_path_anywhere() -> None:
+    text = EXAMPLE.replace("[flows]", "nobody = []\n[flows]", 1)
+    tried = policy(text)
+    verdict = prove(tried, parse_invariant("no path from group:nobody to find", tried), NOW)
+    assert (verdict.holds, verdict.examined) == (True, 0)
