@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from leadglass.model.action import Verb
 from leadglass.model.decision import Decision, Rung, RungState, Step
-from leadglass.model.permit import EVERYTHING, NOTHING, Scope
+from leadglass.model.permit import EVERYTHING, NOTHING, Scope, ScopeFilter
 from leadglass.policy.condition import Asked, Condition
 from leadglass.policy.identity import Identity
 from leadglass.policy.ladder import allow, failed, passed, refuse
@@ -38,20 +38,22 @@ def try_rules(
     object or none, so that one rule that carries is enough, and its scope is empty.
     """
     carried, stopped = [], []
+    reaches: dict[ScopeFilter, None] = {}
     for rule in rules:
         climb = _climb(rule, own, asked)
         if climb.stopped:
             stopped.append(climb)
-        elif asked.verb not in SEARCHES:
+            continue
+        if asked.verb not in SEARCHES:
             return _allow(identity, [climb], asked, NOTHING)
-        else:
-            carried.append(climb)
+        reach = rule.reach_of(asked)
+        if reach is _WHOLE:  # what others reach is in it
+            return _allow(identity, [climb], asked, EVERYTHING)
+        carried.append(climb)
+        reaches[reach] = None
     if not carried:
         return _refuse(identity, stopped, asked)
-    reaches = [climb.rule.reach_of(asked) for climb in carried]
-    if _WHOLE in reaches:
-        return _allow(identity, [carried[reaches.index(_WHOLE)]], asked, EVERYTHING)
-    return _allow(identity, carried, asked, Scope(tuple(dict.fromkeys(reaches))))
+    return _allow(identity, carried, asked, Scope(tuple(reaches)))
 
 
 def out_of_reach(decision: Decision) -> Decision:
