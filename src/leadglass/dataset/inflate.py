@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -77,6 +77,31 @@ def inflate(parts: Sequence[bytes | memoryview], limits: InflateLimits, at_most_
                 if not pending and len(chunk) < room:
                     break
     return Inflated(bytes(out), Rest.CUT)
+
+
+def inflate_chunks(chunks: Iterable[bytes], limits: InflateLimits) -> Iterator[bytes]:
+    """Inflate a whole stream as it comes, a piece at a time.
+
+    Raises:
+        DatasetInvalid: not a deflate stream, or it is cut short.
+        LimitExceeded: larger, or blown up more, than the limits allow.
+    """
+    engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    out_bytes = consumed_bytes = 0
+    for chunk in chunks:
+        for start in range(0, len(chunk), _IN_BYTES):
+            pending = chunk[start : start + _IN_BYTES]
+            consumed_bytes += len(pending)
+            while not engine.eof:
+                out = _step(engine, pending, _OUT_BYTES)
+                out_bytes += len(out)
+                _check(out_bytes, consumed_bytes, limits)
+                yield out
+                pending = engine.unconsumed_tail
+                if not pending and len(out) < _OUT_BYTES:
+                    break
+    if not engine.eof:
+        raise DatasetInvalid("the deflated data set is cut short")
 
 
 def _step(engine: zlib._Decompress, pending: bytes | memoryview, room: int) -> bytes:

@@ -60,7 +60,8 @@ class Facts:
     """Facts about the object at hand; ``None`` is unknown and satisfies no condition.
 
     ``sender`` is the device that it came from. ``attributes`` are of a query: those it matches on, by
-    keyword. ``this_hour`` is what the caller used of its hour before, where the action is one more.
+    keyword. ``identity``, which only questions ask: it is wanted together with whose it is. ``this_hour`` is
+    what the caller used of its hour before, where the action is one more.
     """
 
     modality: str | None = None
@@ -70,6 +71,7 @@ class Facts:
     study_date: date | None = None
     sender: str | None = None
     attributes: frozenset[str] = frozenset()
+    identity: bool = False
     this_hour: Usage = NO_USAGE
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from leadglass.model.permit import NOTHING, Keeping, Scope
+from leadglass.model.permit import NOTHING, Keeping, Release, Scope
 
 
 class Step(StrEnum):
@@ -45,7 +45,8 @@ class Decision:
     ``rule`` names the flow, grant or guard that decided; ``None`` when nothing matched.
     ``fix`` is the narrowest change that would permit it, in words; empty when allowed or when
     no change should (a guard). ``scope`` is what an allowed search or retrieval may touch,
-    ``keeping`` what becomes of an object whose store is allowed.
+    ``keeping`` what becomes of an object whose store is allowed, ``release`` how one goes out that the
+    archive may store elsewhere.
     """
 
     allowed: bool
@@ -58,6 +59,7 @@ class Decision:
     site: str = ""
     scope: Scope = NOTHING
     keeping: Keeping = Keeping.SERVED
+    release: Release = Release.WHOLE
 
     @property
     def failed(self) -> Rung | None:

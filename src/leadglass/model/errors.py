@@ -104,6 +104,14 @@ class ConversionImpossible(LeadglassError):
     public_message = "No common transfer syntax."
 
 
+class NotDeidentifiable(LeadglassError):
+    """An object that may go out only without identity, and whose identity cannot be taken out of it."""
+
+    dimse_status = 0x0124
+    http_status = 403
+    public_message = "Not permitted."
+
+
 class NotFound(LeadglassError):
     """There is no such thing here, or none that the caller may know of."""
 

@@ -11,6 +11,13 @@ from leadglass.model.caller import Caller
 from leadglass.model.names import Uid
 
 
+class Release(StrEnum):
+    """How an object that leaves the archive goes out."""
+
+    WHOLE = "whole"
+    DEIDENTIFIED = "de-identified"  # PS3.15 Annex E
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Which objects a permit reaches: the union of its alternatives. Empty means nothing."""
@@ -27,7 +34,7 @@ class ScopeFilter:
     ``studied_to``: first and last day of the study's date. ``studies``: it is one of them.
 
     ``shows`` filters no objects: of those that are reached, an answer to a query holds only these
-    attributes, by keyword.
+    attributes, by keyword. ``release`` filters none either: it is how they go out.
     """
 
     labels: frozenset[str] | None = None
@@ -38,6 +45,7 @@ class ScopeFilter:
     studied_to: date | None = None
     studies: frozenset[Uid] | None = None
     shows: frozenset[str] | None = None
+    release: Release = Release.WHOLE
 
 
 EVERYTHING = Scope((ScopeFilter(),))
@@ -60,7 +68,8 @@ class Permit:
 
     ``who`` is the proven name (device, user, ``archive``), ``zone`` where it came from, ``rule``
     what allowed it, ``site`` the sending site that stands in for a missing issuer of patient id.
-    ``keeping`` is what becomes of what is stored under it.
+    ``keeping`` is what becomes of what is stored under it; ``release`` how an object goes out that the
+    archive stores elsewhere. Of a retrieval its ``scope`` says that, for each object.
     """
 
     caller: Caller
@@ -71,6 +80,7 @@ class Permit:
     zone: str
     site: str
     keeping: Keeping
+    release: Release
     _seal: object = field(repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -88,6 +98,7 @@ def issue_permit(
     zone: str = "",
     site: str = "",
     keeping: Keeping = Keeping.SERVED,
+    release: Release = Release.WHOLE,
 ) -> Permit:
     """Make a permit. For ``gate.py`` alone; ruff (TID251) holds everybody else to it."""
-    return Permit(caller, action, scope, who, rule, zone, site, keeping, _SEAL)
+    return Permit(caller, action, scope, who, rule, zone, site, keeping, release, _SEAL)
