@@ -24,11 +24,13 @@ from leadglass.audit.signing import Signer, open_signer
 from leadglass.audit.trail import AuditTrail
 from leadglass.dataset import dictionary
 from leadglass.dataset.convert import ConvertLimits
+from leadglass.dataset.deidentify import Pseudonyms
 from leadglass.dataset.header import HeaderLimits
 from leadglass.dataset.inflate import InflateLimits
 from leadglass.gate import Gate
 from leadglass.identity.authority import Authority
 from leadglass.identity.clock import SystemClock
+from leadglass.identity.derived import PSEUDONYMS, derive
 from leadglass.identity.files import read_secret
 from leadglass.identity.peers import DeviceIdentity
 from leadglass.identity.revocation import Revocations
@@ -118,6 +120,7 @@ class Site:
     revocations: Revocations
     signer: Signer
     public_key: Ed25519PublicKey
+    pseudonyms: Pseudonyms
 
     @property
     def broken(self) -> bool:
@@ -203,7 +206,8 @@ def open_site(home: Home, policy: Policy, deliver: Deliver) -> Iterator[Site]:
     keys = FileKeyProvider(home.keys)
     with ExitStack() as closing:
         closing.enter_context(using(home.directory))
-        engine = open_engine(str(home.index), read_secret(home.keys / "index.key"))
+        index_key = read_secret(home.keys / "index.key")
+        engine = open_engine(str(home.index), index_key)
         closing.callback(engine.dispose)
         migrate(engine)
         signer = open_signer(home.keys / "audit.key")
@@ -236,6 +240,8 @@ def open_site(home: Home, policy: Policy, deliver: Deliver) -> Iterator[Site]:
             revocations=revocations,
             signer=signer,
             public_key=signer.public_key,
+            # The index key stays when the site key is rotated, and so do the pseudonyms.
+            pseudonyms=Pseudonyms(derive(index_key, PSEUDONYMS)),
         )
 
 
@@ -316,7 +322,12 @@ def build_server(site: Site) -> tuple[DicomServer, Callable[[], None]]:
     ingest = Ingest(site.gate, site.store, site.committer, secrets.token_bytes, received, writers)
     finder = Finder(site.gate, site.index, ae, limits.find_answers)
     retriever = Retriever(
-        site.gate, site.index, site.store, ae, ConvertLimits(limits.dataset_depth, header.inflate)
+        site.gate,
+        site.index,
+        site.store,
+        ae,
+        ConvertLimits(limits.dataset_depth, header.inflate),
+        site.pseudonyms,
     )
     delivery = Delivery(ae, lambda device: _client_tls(site, device), upper_layer, deadlines)
     hosting = Hosting(

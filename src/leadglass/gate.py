@@ -25,7 +25,7 @@ from leadglass.model.decision import Decision, Rung, Step
 from leadglass.model.errors import NotAdmitted, NotPermitted, TooManyAssociations
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.names import AETitle
-from leadglass.model.permit import EVERYTHING, Permit, issue_permit
+from leadglass.model.permit import EVERYTHING, Permit, Release, issue_permit
 from leadglass.model.usage import NO_USAGE, Load, Usage
 from leadglass.policy.climb import SEARCHES
 from leadglass.policy.decide import admit, decide
@@ -372,9 +372,11 @@ class Gate:
         """The policy's answer to something permitted that goes on, and uses so much of the hour."""
         hour = before_one_more(account.used(self._clock.monotonic_s()), wanted)
         decision = self._ask(permit.caller, permit.action, hour)
-        if not decision.allowed or decision.scope in (permit.scope, EVERYTHING):
+        reached = (decision.scope, decision.release)
+        if not decision.allowed or reached in ((permit.scope, permit.release), (EVERYTHING, Release.WHOLE)):
             return decision
-        if decision.scope == self._ask(permit.caller, permit.action, NO_USAGE).scope:
+        fresh = self._ask(permit.caller, permit.action, NO_USAGE)
+        if reached == (fresh.scope, fresh.release):
             return decision  # not for want of room: the days have moved on, or the policy is another
         return over_budget(decision, "the rules with room left reach less than this", "ask for less")
 
@@ -433,4 +435,5 @@ def _permit(caller: Caller, action: Action, decision: Decision) -> Permit:
         zone=decision.zone or "",
         site=decision.site,
         keeping=decision.keeping,
+        release=decision.release,
     )

@@ -22,6 +22,7 @@ from leadglass.audit.read import AuditLine, Filters, after
 from leadglass.audit.signing import Signer, create_signer
 from leadglass.audit.trail import AuditTrail
 from leadglass.dataset.convert import ConvertLimits
+from leadglass.dataset.deidentify import Pseudonyms
 from leadglass.dataset.header import HeaderLimits
 from leadglass.dataset.inflate import InflateLimits
 from leadglass.dataset.synthetic import PATIENTS, Modality, SyntheticInstance, synthetic_study
@@ -134,7 +135,7 @@ class ArchiveRig:
     @property
     def retriever(self) -> Retriever:
         limits = ConvertLimits(100, InflateLimits(200, 1 << 24))
-        return Retriever(self.gate, self.index, self.store, "NORTH", limits)
+        return Retriever(self.gate, self.index, self.store, "NORTH", limits, Pseudonyms(bytes(32)))
 
     @property
     def recovery(self) -> RecoveryRooms:

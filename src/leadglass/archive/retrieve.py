@@ -7,19 +7,27 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from leadglass.dataset.convert import ConvertLimits, convert, convertible
+from leadglass.dataset.deidentify import Pseudonyms, deidentify
 from leadglass.dataset.identifier import decode_retrieve
 from leadglass.gate import Gate
 from leadglass.index.index import Index
 from leadglass.model.action import Action, Facts, Verb
 from leadglass.model.caller import Archive, Peer
-from leadglass.model.errors import ConversionImpossible, IntegrityBroken, MoveDestinationUnknown, NotPermitted
+from leadglass.model.errors import (
+    ConversionImpossible,
+    IntegrityBroken,
+    MoveDestinationUnknown,
+    NotDeidentifiable,
+    NotPermitted,
+)
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.instance import StoredInstance
 from leadglass.model.names import AETitle, Uid
-from leadglass.model.permit import Permit
+from leadglass.model.permit import Permit, Release
 from leadglass.model.query import Level, RetrieveKeys, Root
 from leadglass.model.usage import Load
 from leadglass.policy.model import Device
+from leadglass.policy.scope import release_of
 from leadglass.storage.reader import SealedReader
 from leadglass.storage.store import SegmentStore
 
@@ -50,13 +58,20 @@ class Retriever:
     """Plans retrievals; one for the whole server."""
 
     def __init__(
-        self, gate: Gate, index: Index, store: SegmentStore, node: str, convert_limits: ConvertLimits
+        self,
+        gate: Gate,
+        index: Index,
+        store: SegmentStore,
+        node: str,
+        convert_limits: ConvertLimits,
+        pseudonyms: Pseudonyms,
     ) -> None:
         self._gate = gate
         self._index = index
         self._store = store
         self._node = node
         self._convert_limits = convert_limits
+        self._pseudonyms = pseudonyms
 
     def begin_get(self, wanted: Wanted) -> Retrieval:
         """A retrieval over the requester's own association.
@@ -84,6 +99,11 @@ class Retriever:
     def _begin(self, wanted: Wanted, verb: Verb, destination: Destination | None) -> Retrieval:
         permit = self._gate.permit(wanted.caller, Action(verb), association=wanted.association)
         keys = decode_retrieve(wanted.identifier, wanted.transfer_syntax, wanted.root)
+        if keys.patient_id and _may_lack_identity(permit):
+            # Else whoever gets nothing but images without names could learn whose they are.
+            facts = Facts(attributes=frozenset({"PatientID"}))
+            action = Action(verb, facts=facts)
+            permit = self._gate.permit_part(wanted.caller, action, association=wanted.association)
         return Retrieval(self, wanted, permit, keys, destination)
 
     def locate(self, permit: Permit, keys: RetrieveKeys) -> list[StoredInstance]:
@@ -111,18 +131,25 @@ class Retriever:
         """They were reserved, and did not go."""
         self._gate.give_back(permit, _load(instances))
 
-    def read(self, permit: Permit, instance: StoredInstance, transfer_syntax: Uid) -> Iterator[bytes]:
+    def read(
+        self, permit: Permit, instance: StoredInstance, transfer_syntax: Uid, release: Release
+    ) -> Iterator[bytes]:
         """The data set in a transfer syntax, verified chunk by chunk. Blocks on the disk.
 
         Raises:
             ConversionImpossible, IntegrityBroken, KeyUnavailable
+            NotDeidentifiable: it may go out only without identity, and that cannot be.
         """
-        reader = self._open(permit, instance)
+        chunks = self._open(permit, instance).chunks()
+        if release is not Release.WHOLE:
+            chunks = deidentify(
+                chunks, instance.transfer_syntax, self._pseudonyms, instance.site, self._convert_limits
+            )
         if transfer_syntax == instance.transfer_syntax:
-            return reader.chunks()
+            return chunks
         if not convertible(instance.transfer_syntax, transfer_syntax):
             raise ConversionImpossible(f"{instance.transfer_syntax} to {transfer_syntax}")
-        stored = b"".join(reader.chunks())
+        stored = b"".join(chunks)
         return iter([convert(stored, instance.transfer_syntax, transfer_syntax, self._convert_limits)])
 
     def _open(self, permit: Permit, instance: StoredInstance) -> SealedReader:
@@ -157,6 +184,8 @@ class Retrieval:
         self._permit = permit
         self._keys = keys
         self._reserved: list[tuple[Permit, list[StoredInstance]]] = []
+        self._without_identity: dict[Uid, str] = {}  # of the destination: by instance, the rule that says so
+        self._withheld: dict[Uid, str] = {}  # by instance, why it cannot go out without identity
         self.destination = destination
 
     def locate(self) -> list[StoredInstance]:
@@ -190,6 +219,8 @@ class Retrieval:
             try:
                 permit = self._retriever.may_send(facts, destination.device, self._wanted.association)
                 self._reserve(permit, group)
+                if permit.release is not Release.WHOLE:
+                    self._without_identity |= {each.sop_instance: permit.rule for each in group}
             except NotPermitted as error:
                 refusal = error
             else:
@@ -210,14 +241,40 @@ class Retrieval:
         self._reserved.clear()
 
     def read(self, instance: StoredInstance, transfer_syntax: Uid) -> Iterator[bytes]:
-        """The bytes of one instance. Blocks on the disk."""
-        return self._retriever.read(self._permit, instance, transfer_syntax)
+        """The bytes of one instance, without identity where they may not go out whole. Blocks on the disk."""
+        release = Release.DEIDENTIFIED if self._demand(instance) else Release.WHOLE
+        if release is Release.WHOLE:
+            return self._retriever.read(self._permit, instance, transfer_syntax, release)
+        return self._noting(instance, transfer_syntax, release)
+
+    def _noting(self, instance: StoredInstance, transfer_syntax: Uid, release: Release) -> Iterator[bytes]:
+        """The bytes; where they cannot go out, ``close`` will say why."""
+        try:
+            yield from self._retriever.read(self._permit, instance, transfer_syntax, release)
+        except NotDeidentifiable as error:
+            self._withheld[instance.sop_instance] = str(error)
+            raise
+
+    def _demand(self, instance: StoredInstance) -> str:
+        """The rule that lets it out only without identity; empty where it goes out whole."""
+        if instance.sop_instance in self._without_identity:
+            return self._without_identity[instance.sop_instance]
+        if _may_lack_identity(self._permit):
+            release = release_of(self._permit.scope, _facts(instance))
+            return self._permit.rule if release is not Release.WHOLE else ""
+        return ""
 
     def close(self, sent: Sequence[StoredInstance], failed_count: int, reason: str) -> None:
-        """Record what left the archive: a line for each study, one for what did not leave."""
+        """Record what left the archive: a line for each study, and how it left; others for what did not."""
         self._give_back(sent)
-        for study, count in Counter(instance.study for instance in sent).items():
-            self._retriever.record(self._event(Outcome.DONE, count, study, ""))
+        for (study, demand), count in Counter((each.study, self._demand(each)) for each in sent).items():
+            released = f"{Release.DEIDENTIFIED}, by {demand}" if demand else ""
+            self._retriever.record(self._event(Outcome.DONE, count, study, released))
+        withheld = Counter(self._withheld.values())
+        for why, count in withheld.items():
+            told = f"not released, for it cannot be de-identified: {why}"
+            self._retriever.record(self._event(Outcome.FAILED, count, Uid(""), told))
+        failed_count = max(0, failed_count - withheld.total())
         if failed_count or reason:
             self._retriever.record(
                 self._event(Outcome.FAILED, failed_count, Uid(""), reason or "sub-operations failed")
@@ -242,6 +299,11 @@ class Retrieval:
             reason=reason,
             count=count,
         )
+
+
+def _may_lack_identity(permit: Permit) -> bool:
+    """Whether some of what a permit reaches goes out without identity."""
+    return any(each.release is not Release.WHOLE for each in permit.scope.alternatives)
 
 
 def _load(instances: Collection[StoredInstance]) -> Load:

@@ -74,7 +74,9 @@ def locate(engine: Engine, permit: Permit, keys: RetrieveKeys) -> list[StoredIns
         if keys.patient_id and keys.issuer is None and _of_several_people(rows):
             raise PatientAmbiguous("a PatientID without its issuer, which several people bear")
         labels = _labels(connection, sorted({row.study_uid for row in rows}))
-    return [stored_instance(row, labels.get(row.study_uid, frozenset()), row.patient) for row in rows]
+    return [
+        stored_instance(row, labels.get(row.study_uid, frozenset()), row.patient, row.site) for row in rows
+    ]
 
 
 _KEY_COLUMNS: Final[dict[Level, ColumnElement[Any]]] = {

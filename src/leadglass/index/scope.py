@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, FromClause, and_, false, literal, or_, sel
 
 from leadglass.index.existence import any_row
 from leadglass.index.schema import instance, patient, series, study, study_label
-from leadglass.model.permit import Scope, ScopeFilter
+from leadglass.model.permit import Release, Scope, ScopeFilter
 from leadglass.model.query import Level
 
 _EVERY_OBJECT: Final = ScopeFilter()
@@ -21,7 +21,9 @@ _DIGITS: Final = "[0-9]" * 8
 
 def is_unlimited(scope: Scope) -> bool:
     """Whether the scope reaches every object."""
-    return any(replace(each, shows=None) == _EVERY_OBJECT for each in scope.alternatives)
+    return any(
+        replace(each, shows=None, release=Release.WHOLE) == _EVERY_OBJECT for each in scope.alternatives
+    )
 
 
 def filters_instances(scope: Scope) -> bool:

@@ -45,7 +45,9 @@ QUARANTINE_COLUMNS: Final = _apart_columns(quarantine)
 BINNED_COLUMNS: Final = _apart_columns(binned)
 
 
-def stored_instance(row: Row[Any], labels: frozenset[str], patient: int = 0) -> StoredInstance:
+def stored_instance(
+    row: Row[Any], labels: frozenset[str], patient: int = 0, site: str = ""
+) -> StoredInstance:
     """Read a row of one of the column lists above."""
     return StoredInstance(
         sop_class=Uid(row.sop_class),
@@ -62,4 +64,5 @@ def stored_instance(row: Row[Any], labels: frozenset[str], patient: int = 0) -> 
         sha256=row.sha256,
         labels=labels,
         patient=patient,
+        site=site,
     )

@@ -42,7 +42,8 @@ class StoredInstance:
 
     ``object_id`` is the 16 random bytes the sealed record is bound to; ``size_bytes`` and
     ``sha256`` are of the data set as received, without file meta. ``sender`` is the device that sent it.
-    ``patient`` is the index's number of whose it is, where that was asked for.
+    ``patient`` is the index's number of whose it is, ``site`` what stands in for a missing issuer of theirs;
+    both where that was asked for.
     """
 
     sop_class: Uid
@@ -59,3 +60,4 @@ class StoredInstance:
     study_date: date | None = None
     labels: frozenset[str] = frozenset()
     patient: int = 0
+    site: str = ""

@@ -20,3 +20,18 @@ ATTRIBUTES = ALWAYS_SHOWN | frozenset(
     NumberOfSeriesRelatedInstances
     """.split()  # noqa: SIM905 - sixty quoted words would hide the list
 )
+
+IDENTIFYING = frozenset(
+    """
+    PatientName PatientID IssuerOfPatientID PatientBirthDate PatientBirthTime PatientSex OtherPatientIDs
+    StudyDate StudyTime AccessionNumber StudyID StudyDescription ReferringPhysicianName
+    NameOfPhysiciansReadingStudy PatientAge PatientSize PatientWeight
+    SeriesDescription SeriesDate SeriesTime ProtocolName StationName InstitutionName
+    PerformedProcedureStepStartDate PerformedProcedureStepStartTime OperatorsName PerformingPhysicianName
+    ContentDate ContentTime AcquisitionDate AcquisitionTime
+    """.split()  # noqa: SIM905 - as above
+)
+"""Those of them that the Basic Profile of PS3.15 removes, empties or replaces: ``dataset.deidentify`` too."""
+
+UNIDENTIFYING = ATTRIBUTES - ALWAYS_SHOWN - IDENTIFYING
+"""What queries tell of an object without identity, beside the UIDs."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from leadglass.model.action import Verb
 from leadglass.model.decision import Decision, Rung, RungState, Step
-from leadglass.model.permit import EVERYTHING, NOTHING, Scope, ScopeFilter
+from leadglass.model.permit import EVERYTHING, NOTHING, Release, Scope, ScopeFilter
 from leadglass.policy.condition import Asked, Condition
 from leadglass.policy.identity import Identity
 from leadglass.policy.ladder import allow, failed, passed, refuse
@@ -35,9 +35,10 @@ def try_rules(
     """The decision of one or more rules that give the verb; ``own`` are the device's own conditions.
 
     A search is allowed the union of what the rules that carry reach. Any other verb is about one
-    object or none, so that one rule that carries is enough, and its scope is empty.
+    object or none, so that one rule that carries is enough, and its scope is empty; one that lets the object
+    out whole comes before one that takes its identity.
     """
-    carried, stopped = [], []
+    carried, stopped, without_identity = [], [], []
     reaches: dict[ScopeFilter, None] = {}
     for rule in rules:
         climb = _climb(rule, own, asked)
@@ -45,12 +46,18 @@ def try_rules(
             stopped.append(climb)
             continue
         if asked.verb not in SEARCHES:
-            return _allow(identity, [climb], asked, NOTHING)
+            if rule.release is Release.WHOLE:
+                return _allow(identity, [climb], asked, NOTHING)
+            without_identity.append(climb)
+            continue
         reach = rule.reach_of(asked)
         if reach is _WHOLE:  # what others reach is in it
             return _allow(identity, [climb], asked, EVERYTHING)
         carried.append(climb)
         reaches[reach] = None
+    if without_identity:
+        decision = _allow(identity, without_identity[:1], asked, NOTHING)
+        return replace(decision, release=Release.DEIDENTIFIED)
     if not carried:
         return _refuse(identity, stopped, asked)
     return _allow(identity, carried, asked, Scope(tuple(reaches)))
@@ -71,8 +78,9 @@ def _climb(rule: Rule, own: tuple[Condition, ...], asked: Asked) -> _Climb:
         scope, fix = _check(Step.SCOPE, rule.only, asked)
         if fix is not None:
             return _Climb(rule, (scope,), stopped=True, fix=fix)
-    if rule.show is not None and asked.verb in QUERIES:
-        shown, fix = _check(Step.SCOPE, (rule.show,), asked)
+    told = _of_what_is_told(rule, asked)
+    if told:
+        shown, fix = _check(Step.SCOPE, told, asked)
         if fix is not None:
             return _Climb(rule, (shown,), stopped=True, fix=fix)
         scope = passed(Step.SCOPE, f"{scope.detail}, {shown.detail}")
@@ -89,6 +97,12 @@ def _climb(rule: Rule, own: tuple[Condition, ...], asked: Asked) -> _Climb:
         if fix is not None:
             return _Climb(rule, (scope, circumstances, rate), stopped=True, fix=fix)
     return _Climb(rule, (scope, circumstances, rate))
+
+
+def _of_what_is_told(rule: Rule, asked: Asked) -> tuple[Condition, ...]:
+    """What bounds not which objects are reached, but what of them goes out."""
+    show = (rule.show,) if rule.show is not None and asked.verb in QUERIES else ()
+    return (*show, rule.deid) if rule.deid is not None and asked.verb is not Verb.ECHO else show
 
 
 def _check(step: Step, conditions: tuple[Condition, ...], asked: Asked) -> tuple[Rung, str | None]:

@@ -20,7 +20,7 @@ from leadglass.policy.identify import place
 from leadglass.policy.model import ANY, INTERNET, LEARNING_PREFIX, Device, Learning, Zone
 from leadglass.policy.network import Address, contains
 from leadglass.policy.policy import Policy
-from leadglass.policy.question import Question, QuestionInvalid
+from leadglass.policy.question import Identity, Question, QuestionInvalid
 from leadglass.policy.scope import reaches
 from leadglass.sitefile import quoted, suggest
 
@@ -74,6 +74,7 @@ def facts_of(policy: Policy, question: Question, now: datetime) -> Facts:
         study_date=studied,
         sender=question.sender,
         attributes=frozenset({question.show} if question.show else ()),
+        identity=question.identity is Identity.KEPT,
         this_hour=question.used,
     )
 

@@ -155,6 +155,7 @@ def _bounds_cover(wide: Flow | Grant, narrow: Flow | Grant) -> bool:
         and all(any(_lasts(mine, each) for mine in narrow.term) for each in wide.term)
         and _is_within(narrow.harvest, wide.harvest)
         and _shows(wide.show, narrow.show)
+        and _is_as_whole(wide, narrow)
     )
 
 
@@ -203,6 +204,13 @@ def _is_within(narrow: PerHour | None, wide: PerHour | None) -> bool:
             (narrow.patients, wide.patients),
         )
     )
+
+
+def _is_as_whole(wide: Flow | Grant, narrow: Flow | Grant) -> bool:
+    """Whether the one lets out with its identity what the other does; grants have no ``deid``."""
+    if isinstance(wide, Grant) or wide.deid is None:
+        return True
+    return isinstance(narrow, Flow) and narrow.deid is not None
 
 
 def _shows(wide: Show | None, narrow: Show | None) -> bool:

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from leadglass.model.storage_classes import BY_KEYWORD
-from leadglass.policy.attributes import ALWAYS_SHOWN, ATTRIBUTES
+from leadglass.policy.attributes import ALWAYS_SHOWN, ATTRIBUTES, IDENTIFYING, UNIDENTIFYING
 from leadglass.policy.conditions.assigned import Assigned
 from leadglass.policy.conditions.label import Label
 from leadglass.policy.conditions.modality import Modality
 from leadglass.policy.conditions.newer_than import NewerThan
 from leadglass.policy.conditions.older_than import OlderThan
-from leadglass.policy.conditions.show import Show
 from leadglass.policy.conditions.sop_class import SopClass
 from leadglass.policy.conditions.study import Study
 from leadglass.policy.modalities import MODALITIES
-from leadglass.policy.model import OfObjects
+from leadglass.policy.model import Flow, Grant, OfObjects
+from leadglass.policy.question import Identity
 
 STANDS_FOR_OTHERS = frozenset({"modality", "sop_class", "show"})
 """Of these words of a question the last value is for all that no rule mentions."""
@@ -51,10 +51,24 @@ def kinds_of_object(
     return MappingProxyType(told)
 
 
-def attributes_told_apart(shows: Sequence[Show | None]) -> Mapping[str, Sequence[str]]:
-    """The word that asks for an attribute, with those that rules show; for queries only."""
-    shown = frozenset().union(*(show.attributes for show in shows if show is not None))
-    if all(show is None for show in shows):
+def attributes_told_apart(flows: Sequence[Flow] | Sequence[Grant]) -> Mapping[str, Sequence[str]]:
+    """The word that asks for an attribute, with those that rules show; for queries only.
+
+    Beside rules that show some, one without identity tells those apart too that none of them shows.
+    """
+    shows = [rule.show for rule in flows if rule.show is not None]
+    if not shows:
         return MappingProxyType({})
+    shown = frozenset().union(*(show.attributes for show in shows))
     others = ATTRIBUTES - ALWAYS_SHOWN - shown
+    if releases_told_apart(flows):
+        shown |= frozenset(sorted(others & UNIDENTIFYING)[:1])
+        others &= IDENTIFYING
     return MappingProxyType({"show": (*sorted(shown), *sorted(others)[:1])})
+
+
+def releases_told_apart(flows: Sequence[Flow] | Sequence[Grant]) -> Mapping[str, Sequence[str]]:
+    """The word that asks whether something goes out with its identity, where a rule takes that away."""
+    if not any(isinstance(rule, Flow) and rule.deid is not None for rule in flows):
+        return MappingProxyType({})
+    return MappingProxyType({"identity": (Identity.KEPT.value, Identity.REMOVED.value)})

@@ -10,6 +10,7 @@ from leadglass.model.action import Verb
 from leadglass.model.caller import Transport
 from leadglass.model.names import AETitle
 from leadglass.policy.conditions.assigned import Assigned
+from leadglass.policy.conditions.deid import Deid
 from leadglass.policy.conditions.expires import Expires
 from leadglass.policy.conditions.hours import Hours
 from leadglass.policy.conditions.label import Label
@@ -136,7 +137,8 @@ class Flow:
 
     ``parties`` are the far side: names of devices, and ``zone:`` and ``group:`` names.
     ``term`` bounds the rule in time, ``only`` its objects, ``budget`` the rate of its stores, ``harvest``
-    that of its reading, ``show`` what an answer to a query may hold.
+    that of its reading, ``show`` what an answer to a query may hold. With ``deid`` nothing that it lets out
+    has an identity.
     """
 
     name: str
@@ -148,6 +150,7 @@ class Flow:
     budget: PerHour | None = None
     harvest: PerHour = HARVEST
     show: Show | None = None
+    deid: Deid | None = None
     note: str = ""
 
 

@@ -12,10 +12,11 @@ from datetime import datetime
 
 from leadglass.model.action import ARCHIVE, PERSON_VERBS
 from leadglass.model.decision import Step
+from leadglass.policy.conditions.deid import BASIC
 from leadglass.policy.explain import explain
 from leadglass.policy.model import ANY
 from leadglass.policy.policy import Policy
-from leadglass.policy.question import Question, QuestionInvalid
+from leadglass.policy.question import Identity, Question, QuestionInvalid
 
 _MENDED_BY_A_RULE = (Step.VERB, Step.SCOPE)
 
@@ -100,4 +101,6 @@ def _bounds(question: Question) -> dict[str, str | tuple[str, ...]]:
         bounds["newer_than"] = f"{question.age_days}d"
     if question.show:
         bounds["show"] = (question.show,)
+    if question.identity is Identity.REMOVED:
+        bounds["deid"] = BASIC
     return bounds

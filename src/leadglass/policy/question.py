@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from leadglass.model.action import ARCHIVE, Verb
 from leadglass.model.caller import Transport
@@ -28,6 +29,7 @@ _KEYS = (
     "at",
     "bytes",
     "from",
+    "identity",
     "ip",
     "label",
     "modality",
@@ -42,6 +44,13 @@ _KEYS = (
 )
 _MAX_DIGITS = 15
 _CODE = re.compile(r"[A-Z0-9_]{1,16}")
+
+
+class Identity(StrEnum):
+    """Whether what goes out is asked for with whose it is: what ``deid`` decides."""
+
+    KEPT = "kept"
+    REMOVED = "removed"
 
 
 class QuestionInvalid(LeadglassError):
@@ -63,6 +72,7 @@ class Question:
     age_days: int | None = None
     at: datetime | None = None
     from_zone: str | None = None
+    identity: Identity | None = None
     ip: str | None = None
     labels: frozenset[str] = frozenset()
     modality: str | None = None
@@ -79,7 +89,15 @@ class Question:
     @property
     def is_about_objects(self) -> bool:
         """Whether it says anything of the object or the attribute that is wanted."""
-        told = (self.age_days, self.modality, self.sender, self.show, self.sop_class, self.study)
+        told = (
+            self.age_days,
+            self.identity,
+            self.modality,
+            self.sender,
+            self.show,
+            self.sop_class,
+            self.study,
+        )
         return bool(self.labels) or any(each is not None for each in told)
 
 
@@ -111,6 +129,7 @@ def parse_question(text: str) -> Question:
         age_days=_age(given["age"]) if "age" in given else None,
         at=_moment(given["at"]) if "at" in given else None,
         from_zone=given.get("from"),
+        identity=_identity(given["identity"]) if "identity" in given else None,
         ip=_ip(given["ip"]) if "ip" in given else None,
         labels=labels,
         modality=_modality(given["modality"]) if "modality" in given else None,
@@ -208,6 +227,14 @@ def _count(given: dict[str, str], key: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > _MAX_DIGITS:
         raise QuestionInvalid(f"{key}={quoted(text)} is no number")
     return int(text)
+
+
+def _identity(text: str) -> Identity:
+    if text not in tuple(Identity):
+        raise QuestionInvalid(
+            f"identity={quoted(text)} is not understood; write identity=kept or identity=removed"
+        )
+    return Identity(text)
 
 
 def _transport(text: str) -> Transport:

@@ -7,9 +7,11 @@ from typing import assert_never
 
 from leadglass.model.action import Verb
 from leadglass.model.decision import Rung, Step
-from leadglass.model.permit import EVERYTHING, ScopeFilter
+from leadglass.model.permit import EVERYTHING, Release, ScopeFilter
+from leadglass.policy.attributes import UNIDENTIFYING
 from leadglass.policy.condition import Asked, Condition
 from leadglass.policy.conditions.assigned import Assigned
+from leadglass.policy.conditions.deid import Deid
 from leadglass.policy.conditions.label import Label
 from leadglass.policy.conditions.modality import Modality
 from leadglass.policy.conditions.newer_than import NewerThan
@@ -32,7 +34,7 @@ class Rule:
 
     ``budget`` is of stores, ``harvest`` of reading. ``name`` is as audit lines give it; ``reach`` is ``only``
     as a search filters by it, but for what ``moves`` with the day or with who asks; ``reach_rung`` the same
-    in words.
+    in words. With ``deid`` what it lets out goes without identity.
     """
 
     name: str
@@ -44,6 +46,12 @@ class Rule:
     reach_rung: Rung
     moves: tuple[Moving, ...] = ()
     show: Show | None = None
+    deid: Deid | None = None
+
+    @property
+    def release(self) -> Release:
+        """How what it lets out goes."""
+        return Release.WHOLE if self.deid is None else Release.DEIDENTIFIED
 
     def reach_of(self, asked: Asked) -> ScopeFilter:
         """What a search by this rule reaches now, and shows."""
@@ -58,9 +66,18 @@ class Rule:
                     reach = replace(reach, labels=frozenset({each.label_of(asked.who)}))
                 case _:
                     assert_never(each)
-        if self.show is not None and asked.verb in QUERIES:
-            reach = replace(reach, shows=self.show.attributes)
+        if self.deid is not None:
+            reach = replace(reach, release=Release.DEIDENTIFIED)
+        if asked.verb in QUERIES and (shows := self._shows()) is not None:
+            reach = replace(reach, shows=shows)
         return reach
+
+    def _shows(self) -> frozenset[str] | None:
+        """What an answer may hold, beside the UIDs; ``None`` is anything."""
+        shows = self.show.attributes if self.show is not None else None
+        if self.deid is None:
+            return shows
+        return UNIDENTIFYING if shows is None else shows & UNIDENTIFYING
 
 
 def rule_of_flow(flow: Flow, senders: frozenset[str]) -> Rule:
@@ -76,6 +93,7 @@ def rule_of_flow(flow: Flow, senders: frozenset[str]) -> Rule:
         reach_rung=_reach_rung(only),
         moves=_moves(only),
         show=flow.show,
+        deid=flow.deid,
     )
 
 

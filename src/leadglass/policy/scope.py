@@ -6,13 +6,19 @@ from datetime import date
 
 from leadglass.model.action import Facts
 from leadglass.model.names import Uid
-from leadglass.model.permit import Scope, ScopeFilter
+from leadglass.model.permit import Release, Scope, ScopeFilter
 from leadglass.policy.attributes import ALWAYS_SHOWN
 
 
 def reaches(scope: Scope, facts: Facts) -> bool:
     """Whether one of its alternatives reaches the object, and shows the attributes asked about."""
     return any(_meets(each, facts) for each in scope.alternatives)
+
+
+def release_of(scope: Scope, facts: Facts) -> Release:
+    """How an object goes out that a scope reaches: whole where an alternative that lets it out whole does."""
+    whole = (each for each in scope.alternatives if each.release is Release.WHOLE)
+    return Release.WHOLE if any(_meets(each, facts) for each in whole) else Release.DEIDENTIFIED
 
 
 def _meets(each: ScopeFilter, facts: Facts) -> bool:
@@ -23,6 +29,7 @@ def _meets(each: ScopeFilter, facts: Facts) -> bool:
         and _is_among(facts.sender, each.senders)
         and _is_among(facts.study, each.studies)
         and _is_between(each, facts)
+        and not (facts.identity and each.release is not Release.WHOLE)
         and (each.shows is None or facts.attributes <= each.shows | ALWAYS_SHOWN)
     )
 

@@ -20,7 +20,7 @@ from leadglass.policy.conditions.need import NeedApproval, NeedReason
 from leadglass.policy.conditions.own import Own
 from leadglass.policy.conditions.review_by import ReviewBy
 from leadglass.policy.explain import address_beside, address_in
-from leadglass.policy.kinds_of_object import attributes_told_apart, kinds_of_object
+from leadglass.policy.kinds_of_object import attributes_told_apart, kinds_of_object, releases_told_apart
 from leadglass.policy.lookup import senders_of
 from leadglass.policy.model import (
     ANY,
@@ -98,7 +98,7 @@ class Space:
         flows = [flow for policy in self.policies for flow in policy.lookup.flows_from.get(name, ())]
         makes = [device.makes for device in found]
         objects = kinds_of_object(name, _only(flows), makes, self._senders(name, flows))
-        asked = {**objects, **attributes_told_apart([flow.show for flow in flows])}
+        asked = {**objects, **attributes_told_apart(flows), **releases_told_apart(flows)}
         for verb in sorted(MACHINE_VERBS):
             ways = self._ways(flows, found, verb) if self.every_way else {}
             yield from _cells(name, verb, ARCHIVE, {**ways, "at": self._times(flows, found)}, asked)
@@ -121,7 +121,7 @@ class Space:
         for verb in sorted(OUTGOING_VERBS):
             hours = usage_told_apart(budgets_of(flows, verb), verb) if self.every_way else {}
             ways = {**hours, "at": self._times(flows, found)}
-            yield from _cells(ARCHIVE, verb, name, ways, objects)
+            yield from _cells(ARCHIVE, verb, name, ways, {**objects, **releases_told_apart(flows)})
 
     def _watched(self, subject: str) -> Iterator[Cell]:
         found = [
@@ -144,7 +144,7 @@ class Space:
         bounds = [bound for grant in grants for bound in grant.term]
         ways = {"from": tuple(zones), "at": self._moments(bounds), **_given(grants)}
         objects = kinds_of_object(group, _only(grants), (), frozenset())
-        asked = {**objects, **attributes_told_apart([grant.show for grant in grants])}
+        asked = {**objects, **attributes_told_apart(grants)}
         for verb in sorted(PERSON_VERBS):
             budgets = [grant.harvest for grant in grants if verb in grant.can]
             hours = usage_told_apart(budgets, verb) if self.every_way else {}
@@ -246,7 +246,7 @@ def _cells(
     if verb in _OF_OBJECTS:
         unasked = set() if verb in QUERIES else {"show"}
         if verb is Verb.STORE and target == ARCHIVE:
-            unasked.add("sender")  # what a device stores it has sent
+            unasked |= {"sender", "identity"}  # what a device stores it has sent, and it comes in as it is
         told = {**{key: values for key, values in objects.items() if key not in unasked}, **ways}
     for values in product(*told.values()):
         yield Cell(subject, verb, target, tuple(zip(told, values, strict=True)))

@@ -30,6 +30,7 @@ from leadglass.model.action import Verb
 from leadglass.model.errors import IntegrityBroken, NotPermitted
 from leadglass.model.names import Uid
 from leadglass.model.permit import Permit
+from leadglass.model.permit import Release
 from leadglass.model.query import Level, RetrieveKeys
 from leadglass.storage.reader import ScannedRecord
 from leadglass.use_cases import checker_of, compactor_of, deleter_of
@@ -160,14 +161,14 @@ def test_who_looked_a_place_up_before_still_reads(home: Path) -> None:
     with opened(home) as it:
         keys = RetrieveKeys(Level.STUDY, None, (STUDY,), (), ())
         limits = ConvertLimits(100, LIMITS.header.inflate)
-        retriever = Retriever(it.site.gate, it.site.index, it.site.store, "NORTH", limits)
+        retriever = Retriever(it.site.gate, it.site.index, it.site.store, "NORTH", limits, it.site.pseudonyms)
         get = permit_to(Verb.GET)
         [before] = it.site.index.locate(get, keys)
-        expected = b"".join(retriever.read(get, before, before.transfer_syntax))
+        expected = b"".join(retriever.read(get, before, before.transfer_syntax, Release.WHOLE))
         list(compact_all(it.compactor, it.permit, NO_GRACE, go_on))
         [after] = it.site.index.locate(get, keys)
         assert after.location.segment != before.location.segment
-        assert b"".join(retriever.read(get, before, before.transfer_syntax)) == expected
+        assert b"".join(retriever.read(get, before, before.transfer_syntax, Release.WHOLE)) == expected
 
 
 def test_a_check_during_which_a_segment_moves_finds_nothing_wrong(

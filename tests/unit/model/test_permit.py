@@ -6,7 +6,7 @@ import pytest
 
 from leadglass.model.action import SITE, Action, Verb
 from leadglass.model.caller import LocalAdministrator
-from leadglass.model.permit import EVERYTHING, Keeping, Permit, issue_permit
+from leadglass.model.permit import EVERYTHING, Keeping, Permit, Release, issue_permit
 
 CALLER = LocalAdministrator("root")
 ACTION = Action(Verb.STATUS, target=SITE)
@@ -14,7 +14,7 @@ ACTION = Action(Verb.STATUS, target=SITE)
 
 def test_a_permit_cannot_be_made_by_hand() -> None:
     with pytest.raises(TypeError, match="gate"):
-        Permit(CALLER, ACTION, EVERYTHING, "root", "none", "", "", Keeping.SERVED, object())
+        Permit(CALLER, ACTION, EVERYTHING, "root", "none", "", "", Keeping.SERVED, Release.WHOLE, object())
 
 
 def test_an_issued_permit_says_who_may_do_what_by_which_rule() -> None:

@@ -14,6 +14,7 @@ from leadglass.model.names import Uid, parse_uid
 from leadglass.model.storage_classes import BY_KEYWORD
 from leadglass.policy.attributes import ALWAYS_SHOWN, ATTRIBUTES
 from leadglass.policy.conditions.assigned import Assigned
+from leadglass.policy.conditions.deid import BASIC, Deid
 from leadglass.policy.conditions.label import Label
 from leadglass.policy.conditions.modality import Modality
 from leadglass.policy.conditions.newer_than import NewerThan
@@ -22,7 +23,7 @@ from leadglass.policy.conditions.own import Own
 from leadglass.policy.conditions.show import Show
 from leadglass.policy.conditions.sop_class import SopClass
 from leadglass.policy.conditions.study import Study
-from leadglass.policy.model import ANY, Age, OfObjects
+from leadglass.policy.model import ANY, Age, Direction, OfObjects
 from leadglass.policy.reading.words import dotted, is_label, is_modality
 from leadglass.sitefile import quoted, suggest
 from leadglass.sitefile.table import Table
@@ -55,6 +56,7 @@ _EXAMPLES = MappingProxyType(
 )
 MAX_AGE_DAYS = 36_500
 
+_LET_OUT = frozenset({Verb.FIND, Verb.GET, Verb.MOVE})
 _GIVEN_WHOLE = frozenset({Verb.GET, Verb.MOVE, Verb.VIEW})
 _AGE = re.compile(r"([1-9][0-9]{0,3})([dwy])")
 _DAYS = {"d": 1, "w": 7, "y": 365}
@@ -92,6 +94,26 @@ def read_show(table: Table, can: frozenset[Verb]) -> Show | None:
         word for number, word in enumerate(words) if table.one_of("show", word, ATTRIBUTES, number)
     )
     return Show(f"{dotted(table)}.show", shown - ALWAYS_SHOWN)
+
+
+def read_deid(table: Table, can: frozenset[Verb], direction: Direction) -> Deid | None:
+    """``deid`` of a flow: it is about what goes out, and stands beside nothing else but an echo."""
+    word = table.text("deid")
+    if word is None:
+        return None
+    place = table.place_of("deid")
+    if word != BASIC:
+        table.notes.error(place, f"{quoted(word)} is no way to de-identify", suggest(word, (BASIC,)))
+    outgoing = direction is Direction.FROM_ARCHIVE
+    lets_out = frozenset({Verb.STORE}) if outgoing else _LET_OUT
+    others = sorted(can - lets_out - {Verb.ECHO})
+    if others and not outgoing:
+        hint = f"give {' and '.join(others)} in a flow of its own, without deid"
+        table.notes.error(place, f'"deid" is about what goes out, and {others[0]} lets nothing out', hint)
+    elif not can & lets_out:
+        hint = f"add {' or '.join(sorted(lets_out))}, or remove deid"
+        table.notes.error(place, '"deid" is about what goes out, and this flow lets nothing out', hint)
+    return Deid(f"{dotted(table)}.deid")
 
 
 def _kinds(table: Table, key: str, kinds: tuple[Kind, ...]) -> tuple[OfObjects, ...]:

@@ -23,7 +23,7 @@ from leadglass.policy.model import (
     StatedInvariant,
 )
 from leadglass.policy.reading.budgets import read_flow_budgets, read_grant_harvest
-from leadglass.policy.reading.objects import read_flow_objects, read_grant_objects, read_show
+from leadglass.policy.reading.objects import read_deid, read_flow_objects, read_grant_objects, read_show
 from leadglass.policy.reading.times import read_term
 from leadglass.policy.reading.words import read_references, read_verbs, refuse_reserved
 from leadglass.sitefile import quoted, suggest
@@ -100,6 +100,7 @@ def read_flow(name: str, table: Table, names: Names) -> Flow:
         budget=budget,
         harvest=harvest,
         show=read_show(table, can),
+        deid=read_deid(table, can, direction),
         note=table.text("note") or "",
     )
     table.refuse_others()
