@@ -29,8 +29,7 @@ from leadglass.index.places import Places
 from leadglass.model.action import Verb
 from leadglass.model.errors import IntegrityBroken, NotPermitted
 from leadglass.model.names import Uid
-from leadglass.model.permit import Permit
-from leadglass.model.permit import Release
+from leadglass.model.permit import Permit, Release
 from leadglass.model.query import Level, RetrieveKeys
 from leadglass.storage.reader import ScannedRecord
 from leadglass.use_cases import checker_of, compactor_of, deleter_of

@@ -7,6 +7,7 @@ import pytest
 from leadglass.policy.condition import Case
 from leadglass.policy.conditions import (
     assigned,
+    deid,
     expires,
     hours,
     label,
@@ -29,6 +30,7 @@ CASES = [
     case
     for condition in (
         assigned,
+        deid,
         expires,
         hours,
         label,

@@ -136,6 +136,23 @@ def test_rule_that_another_makes_superfluous_is_named(wide: str, narrow: str, *,
 
 
 @pytest.mark.parametrize(
+    ("wide", "narrow", "is_covered"),
+    [
+        ("", ', deid = "basic"', True),
+        (', deid = "basic"', "", False),
+        (', deid = "basic"', ', deid = "basic", show = ["StudyDate"]', True),
+        (', deid = "basic", show = ["StudyDate"]', ', deid = "basic"', False),
+    ],
+)
+def test_rule_without_identity_adds_nothing_to_one_that_lets_out_whole(
+    wide: str, narrow: str, *, is_covered: bool
+) -> None:
+    text = flows(flow("narrow", narrow, can='"find"'), flow("wide", wide, "zone:m", '"find", "echo"'))
+    named = "flows.narrow permits nothing that flows.wide does not permit already; remove it, or narrow wide"
+    assert (named in warnings(text)) is is_covered
+
+
+@pytest.mark.parametrize(
     ("first", "second", "covered"),
     [
         (flow("x"), flow("y"), ["y"]),

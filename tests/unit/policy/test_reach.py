@@ -239,6 +239,14 @@ CHANGES = (
     ("[flows]", '[flows]\nsent = { from = ["ct1"], to = "archive", can = ["find", "get"], only = "own" }'),
     ("[flows]", '[flows]\nfew = { from = ["us1"], to = "archive", can = ["get"], older_than = "30d" }'),
     ("[flows]", '[flows]\nkind = { from = ["us1"], to = "archive", can = ["get"], only = "sop_class:1.2" }'),
+    ("[flows]", '[flows]\nbare = { from = ["us1"], to = "archive", can = ["find", "get"], deid = "basic" }'),
+    (
+        "[flows]",
+        (
+            '[flows]\nbare-out = { from = ["archive"], to = "night", can = ["store"], deid = "basic", '
+            "expires = 2027-02-01 }"
+        ),
+    ),
     ('on = "any"', 'on = "label:night"'),
     ('on = "any"', 'on = "any", newer_than = "1w"'),
     ('need = ["mfa"]', 'need = ["mfa", "reason"]'),
@@ -271,6 +279,7 @@ SUBJECTS = ("ct1", "us1", "ws1", "night", "archive", "rads", "internet")
                 *("from=reading", "from=remote", "mfa", "reason", "approved"),
                 *("age=0d", "age=7d", "age=8d", "age=30d", "age=31d", "age=400d"),
                 *("show=StudyDate", "show=PatientName", "sender=ct1", "sender=us1"),
+                *("identity=kept", "identity=removed"),
                 *("sop_class=1.2", "sop_class=1.3", "study=1.2"),
             )
         )
