@@ -9,7 +9,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import SecondaryCaptureImageStorage, UltrasoundImageStorage
+from pydicom.uid import UID, SecondaryCaptureImageStorage, UltrasoundImageStorage
 
 from tests.support.dcmtk import Argument, Dcmtk, storescp
 from tests.support.ports import LOOPBACK, free_port
@@ -183,7 +183,7 @@ def test_what_cannot_be_made_safe_stays_in(
     unsafe, safe = study.write(out / "in")
     dataset = pydicom.dcmread(unsafe)
     if sop_class:
-        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = UID(sop_class)
     if burned_in:
         dataset.BurnedInAnnotation = burned_in
     dataset.save_as(unsafe)

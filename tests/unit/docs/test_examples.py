@@ -51,6 +51,19 @@ def test_the_budgets_of_the_reference_are_sound() -> None:
     assert checked.policy.flows["deliver"].budget is not None
 
 
+def test_the_flows_and_tests_without_identity_of_the_guide_hold() -> None:
+    research, night, held = examples("how-to/release-without-identity.md", "toml")
+    site = 'version = 1\n[zones]\nlan = { cidr = ["10.0.0.0/8"], transport = "mtls" }\n[devices]\n'
+    site += 'lab = { zone = "lan", ae = ["LAB"] }\n'
+    site += 'night = { zone = "lan", ae = ["NIGHT"], address = "10.0.0.9:11112" }\n'
+    flows = research + night.removeprefix("[flows]\n")
+    checked = check_policy(site + flows + held, path="policy.toml", now=NOW)
+    assert checked.findings == ()
+    assert checked.failed_tests == ()
+    without = check_policy(site + flows.replace(', deid = "basic"', "") + held, path="policy.toml", now=NOW)
+    assert len(without.failed_tests) == 2
+
+
 def test_the_budget_of_the_guide_is_sound() -> None:
     text = (DOCS / "how-to/harvest-budgets.md").read_text(encoding="utf-8")
     indented, top = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)

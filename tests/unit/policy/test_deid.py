@@ -186,7 +186,7 @@ def test_refusal_says_what_lets_nothing_out_with_identity() -> None:
         (
             BARE,
             WHOLE,
-            [f"ws1 {verb} archive identity=kept, transport=mtls" for verb in "find get move".split()],
+            [f"ws1 {verb} archive identity=kept, transport=mtls" for verb in ["find", "get", "move"]],
         ),
         (OUT, OUT.replace(', deid = "basic"', ""), ["archive store ws1 identity=kept"]),
         (
