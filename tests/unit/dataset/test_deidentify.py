@@ -319,6 +319,15 @@ def test_sequence_that_its_writer_did_not_know_is_left_out() -> None:
     assert b"lanted" not in out
 
 
+def test_uid_that_is_none_is_left_out() -> None:
+    dataset = image()
+    dataset.add_new(0x00200052, "UI", UID + ".8")
+    data = encoded(dataset, ExplicitVRLittleEndian)
+    assert (UID + ".8").encode() in released(data, ExplicitVRLittleEndian)
+    told = data.replace((UID + ".8").encode(), b"Smith^Ann".ljust(len(UID) + 2))
+    assert b"Smith" not in released(told, ExplicitVRLittleEndian)
+
+
 def test_judgement_of_what_the_table_does_not_list() -> None:
     assert judge(0x00080404, "DT") is Action.REMOVE  # a date of inventories
     assert judge(0x00280010, "PN") is Action.REMOVE  # says to be a name

@@ -40,6 +40,8 @@ _METHODS: Final = (
 )
 _METHOD_TEXT: Final = f"Leadglass: PS3.15 {EDITION} Basic Profile, UIDs retained"
 
+_OF_UIDS: Final = b"0123456789.\\ \0"
+
 # Values that are nobody's, by VR; numbers are zero.
 _WORD: Final = b"ANONYMIZED"
 _DUMMIES: Final = MappingProxyType(
@@ -144,8 +146,7 @@ class _Cleaner:
             return
         match judge(tag, event.vr):
             case Action.KEEP:
-                kept = self._data[event.start : event.stop]
-                self._write(tag, event.vr, len(kept), kept)
+                self._keep(event)
             case Action.EMPTY:
                 self._write(tag, dictionary_vr(tag)[:2], 0)
             case Action.REPLACE:
@@ -154,6 +155,12 @@ class _Cleaner:
                 self._write(tag, vr, len(value), value)
             case Action.REMOVE:
                 pass
+
+    def _keep(self, event: Event) -> None:
+        value = self._data[event.start : event.stop]
+        if dictionary_vr(event.tag) == "UI" and bytes(value).translate(None, _OF_UIDS):
+            return  # a UID is kept for what it is; this is something else
+        self._write(event.tag, event.vr, len(value), value)
 
     def _refuse(self, event: Event) -> None:
         value = bytes(self._data[event.start : event.stop])

@@ -30,7 +30,7 @@ from leadglass.model.names import Uid
 from leadglass.model.query import Tag
 
 MAX_HEADER_BYTES: Final = 64 * MEBIBYTE
-"""Before the pixels; an enhanced object of 20,000 frames has some 40 MB there."""
+"""Before the pixels, where an enhanced object has one or two kilobytes for each of its frames."""
 
 _FIRST_LOOK_BYTES: Final = 256 * 1024
 _LOOK_GROWTH: Final = 4
@@ -55,8 +55,8 @@ def deidentify(
     """The data set in the same transfer syntax, without identity, in pieces.
 
     ``site`` stands in for a missing issuer of the patient's number. What lies behind the pixels is left out:
-    signatures, padding and private attributes (PS3.5 §7.1 lets nothing else be there). No piece comes before
-    the whole header was judged.
+    signatures, padding and private attributes, since tags ascend (PS3.5 §7.1). No piece comes before the
+    whole header was judged.
 
     Raises:
         NotDeidentifiable: it cannot be made safe, or cannot be understood.
