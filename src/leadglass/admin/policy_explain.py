@@ -95,4 +95,6 @@ def _advice(policy: Policy, standing: str, question: Question, now: datetime) ->
     text = with_rule(standing, rule, last_day_of_trial(now), "")
     failed = check_policy(text, path="", now=now).failed_tests
     words = f"{question.subject} {question.verb} {question.target}"
+    if question.identity is not None:  # without it, it may be allowed already
+        words += f" identity={question.identity}"
     return Advice(f"zones allow {words} --expires 7d", tuple(str(test) for test in failed))

@@ -53,6 +53,15 @@ def test_refusal_names_the_command_that_would_permit_it_and_the_tests_that_would
     assert as_json.json["advice"]["command"].startswith("zones allow us1 find")
 
 
+def test_command_that_would_permit_it_whole_asks_for_identity(
+    leadglass: Leadglass, live: LiveSite, policy: Path
+) -> None:
+    policy.write_text(EXAMPLE.replace('"move"] }', '"move"], deid = "basic" }'), encoding="utf-8")
+    ended = leadglass("--home", live.home, "zones", "explain", "ws1 get archive identity=kept")
+    assert "flows.read.deid lets nothing out with its identity" in ended.out
+    assert "to permit just that: zones allow ws1 get archive identity=kept --expires 7d" in ended.out
+
+
 def test_what_a_guard_stops_has_no_such_command(leadglass: Leadglass, live: LiveSite, policy: Path) -> None:
     ended = leadglass("--home", live.home, "zones", "explain", "internet echo archive")
     assert ended.code == Exit.FINDINGS
