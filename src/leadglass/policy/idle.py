@@ -5,10 +5,11 @@ Warnings: such a rule is safe, but whoever reads the policy takes it for somethi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from leadglass.model.action import Verb
+from leadglass.policy.climb import SEARCHES
 from leadglass.policy.conditions.assigned import Assigned
 from leadglass.policy.conditions.expires import Expires
 from leadglass.policy.conditions.hours import Hours
@@ -40,8 +41,6 @@ R = TypeVar("R", Flow, Grant)
 Names = Mapping[str, frozenset[str]]
 """Of each device, every word that means it: its own name, its zone's, and its groups'."""
 
-_FILES = frozenset({Verb.STORE, Verb.ECHO})
-
 
 def warn_of_idle_rules(policy: Policy, notes: Notes) -> None:
     """Note every flow and grant that permits nothing, or nothing of its own."""
@@ -49,6 +48,7 @@ def warn_of_idle_rules(policy: Policy, notes: Notes) -> None:
     flows, grants = tuple(policy.flows.values()), tuple(policy.grants.values())
     for flow in flows:
         _warn_of_devices(policy, flow, names, notes)
+    _warn_of_empty_groups(policy, notes)
     for grant in grants:
         if grant.groups and not any(policy.groups.get(name) for name in grant.groups):
             spot = notes.source.value_place(("grants", grant.name, "who"))
@@ -98,9 +98,7 @@ def _warn_of_devices(policy: Policy, flow: Flow, names: Names, notes: Notes) -> 
     """What none of its devices can ever do. A zone that is still empty is no mistake."""
     parties = set(flow.parties)
     devices = [each for each in policy.devices.values() if names[each.name] & parties]
-    spot = notes.source.value_place(
-        ("flows", flow.name, "from" if flow.direction is Direction.TO_ARCHIVE else "to")
-    )
+    spot = notes.source.value_place(("flows", flow.name, flow.direction.far_key))
     if devices and all(each.revoked is not None for each in devices):
         message = f"all its devices are revoked, so flows.{flow.name} permits nothing"
         notes.warn(spot, message, "remove it, or let one in again")
@@ -109,9 +107,20 @@ def _warn_of_devices(policy: Policy, flow: Flow, names: Names, notes: Notes) -> 
         message = f"nobody is in these groups, so flows.{flow.name} permits nothing"
         notes.warn(spot, message, "put a device in, or remove it")
         return
-    if flow.direction is Direction.FROM_ARCHIVE or not devices or flow.can - _FILES:
-        return
+    if flow.direction is Direction.TO_ARCHIVE and Verb.STORE in flow.can and devices:
+        _warn_of_what_they_make(flow, devices, notes)
+
+
+def _warn_of_what_they_make(flow: Flow, devices: Sequence[Device], notes: Notes) -> None:
+    """What its devices never store. A search is of what others made."""
     made = [each.makes for each in devices]
+    if flow.can == {Verb.STORE} and all(each is not None and not each.modalities for each in made):
+        spot = notes.source.value_place(("flows", flow.name, flow.direction.far_key))
+        message = f'"makes" of all its devices is empty, so flows.{flow.name} permits nothing'
+        notes.warn(spot, message, "fill it in, or remove the flow")
+        return
+    if flow.can & SEARCHES:
+        return
     codes = frozenset().union(*(each.modalities for each in made if each is not None))
     for only in flow.only:
         if isinstance(only, Modality) and None not in made:
@@ -119,6 +128,20 @@ def _warn_of_devices(policy: Policy, flow: Flow, names: Names, notes: Notes) -> 
                 spot = notes.source.value_place(("flows", flow.name, "only"))
                 hint = f'add "{code}" to makes of the device that does'
                 notes.warn(spot, f"none of the devices of flows.{flow.name} makes {code}", hint)
+
+
+def _warn_of_empty_groups(policy: Policy, notes: Notes) -> None:
+    """Of those that a rule names, its own warning tells."""
+    named = {party.removeprefix(GROUP_PREFIX) for flow in policy.flows.values() for party in flow.parties}
+    named |= {name for grant in policy.grants.values() for name in grant.groups}
+    for name in (
+        policy.groups.keys() & policy.device_groups.keys()
+    ):  # of people or of devices: nobody said yet
+        if name not in named:
+            spot = notes.source.value_place(("groups", name))
+            notes.warn(
+                spot, f"nobody is in group {name}, and no rule names it", "put somebody in, or remove it"
+            )
 
 
 def _names(policy: Policy, device: Device) -> frozenset[str]:

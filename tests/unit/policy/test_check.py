@@ -66,7 +66,7 @@ def test_missing_version_is_an_error() -> None:
 
 MISTAKES = [
     # zones
-    ("[zones.x]\ncidr = []", '7:8: error: zones.x has no "transport"'),
+    ('[zones.x]\ncidr = ["10.9.0.0/24"]', '7:8: error: zones.x has no "transport"'),
     ('[zones.x]\ntransport = "mtls"', '7:8: error: zones.x has no "cidr"'),
     (
         '[zones.x]\ncidr = ["10.9.0.1/24"]\ntransport = "mtls"',
@@ -85,7 +85,7 @@ MISTAKES = [
         '8:9: error: "10.9.0.0/0.0.0.0" is not a range',
     ),
     (
-        '[zones.x]\ncidr = []\ntransport = "mtsl"',
+        '[zones.x]\ncidr = ["10.9.0.0/24"]\ntransport = "mtsl"',
         '9:13: error: "transport" has unknown "mtsl"; did you mean "mtls"?',
     ),
     (
@@ -105,18 +105,25 @@ MISTAKES = [
         "8:8: error: zone x takes plaintext from 172.0.0.0/8, a public range",
     ),
     (
-        '[zones.x]\ncidr = []\ntransport = "mtls"\nreview_by = "2027-06-30"',
+        '[zones.x]\ncidr = ["10.9.0.0/24"]\ntransport = "mtls"\nreview_by = "2027-06-30"',
         '10:13: error: "review_by" must be a date without quotes, like 2027-01-31, not a string',
     ),
     (
-        '[zones.x]\ncidr = []\ntransport = "mtls"\nreview_by = 2026-11-21',
+        '[zones.x]\ncidr = ["10.9.0.0/24"]\ntransport = "mtls"\nreview_by = 2026-11-21',
         "10:13: warning: zones.x.review_by has passed",
     ),
     (
-        '[zones.x]\ncidr = []\ntransport = "mtls"\nreview_by = 2026-12-22',
+        '[zones.x]\ncidr = ["10.9.0.0/24"]\ntransport = "mtls"\nreview_by = 2026-12-22',
         "10:13: warning: x must be reviewed in 30 days",
     ),
-    ('[zones.archive]\ncidr = []\ntransport = "mtls"', '7:8: error: "archive" is a word of the language'),
+    (
+        '[zones.archive]\ncidr = ["10.9.0.0/24"]\ntransport = "mtls"',
+        '7:8: error: "archive" is a word of the language',
+    ),
+    (
+        '[zones.x]\ncidr = []\ntransport = "mtls"',
+        '8:8: warning: "cidr" is empty, so nobody comes from zone x',
+    ),
     # devices
     ('[devices.d]\nae = ["D"]', '7:10: error: devices.d has no "zone"'),
     ('[devices.d]\nzone = "m"', '7:10: error: devices.d has no "ae"'),

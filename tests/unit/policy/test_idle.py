@@ -23,8 +23,10 @@ old = { zone = "r", ae = ["OLD"], revoked = 2026-01-01 }
 few = ["device:a", "device:b"]
 g = ["role:g"]
 h = ["role:h"]
-none = []
 """
+EMPTY = "none = []\n"
+
+DUMB = '[devices.dumb]\nzone = "m"\nae = ["DUMB"]\nmakes = []\naddress = "10.0.0.8:104"\n'
 
 
 def warnings(text: str) -> list[str]:
@@ -53,7 +55,7 @@ def flow(name: str, more: str = "", party: str = "a", can: str = '"store"') -> s
             '"weekdays" is empty, so flows.f permits nothing; fill it in, or remove the rule',
         ),
         (
-            flows(flow("f", party="group:none")),
+            EMPTY + flows(flow("f", party="group:none")),
             "nobody is in these groups, so flows.f permits nothing; put a device in, or remove it",
         ),
         (
@@ -69,8 +71,23 @@ def flow(name: str, more: str = "", party: str = "a", can: str = '"store"') -> s
             'none of the devices of flows.f makes US; add "US" to makes of the device that does',
         ),
         (
-            '[grants]\nf = { who = "none", from = "r", on = "any", can = ["view"], need = ["mfa"] }',
+            EMPTY + '[grants]\nf = { who = "none", from = "r", on = "any", can = ["view"], need = ["mfa"] }',
             "nobody is in these groups, so grants.f permits nothing; put somebody in, or remove it",
+        ),
+        (
+            EMPTY + flows('f = { from = ["archive"], to = "group:none", can = ["store"] }'),
+            "nobody is in these groups, so flows.f permits nothing; put a device in, or remove it",
+        ),
+        (
+            flows(flow("f", party="dumb")) + DUMB,
+            '"makes" of all its devices is empty, so flows.f permits nothing; fill it in, or remove the flow',
+        ),
+        *(
+            (
+                flows(flow("f", ', only = ["modality:CT", "modality:US"]', can=f'"store", "{verb}"')),
+                'none of the devices of flows.f makes US; add "US" to makes of the device that does',
+            )
+            for verb in ("commit", "echo", "mpps", "worklist")
         ),
     ],
 )
@@ -81,6 +98,12 @@ def test_rule_that_can_never_permit_anything_is_named(text: str, message: str) -
 @pytest.mark.parametrize(
     "text",
     [
+        flows(flow("f", party="dumb", can='"store", "echo"')) + DUMB,
+        flows('f = { from = ["dumb", "a"], to = "archive", can = ["store"] }') + DUMB,
+        flows('f = { from = ["dumb", "c"], to = "archive", can = ["store"] }') + DUMB,
+        flows(flow("f", ', only = "modality:US"', can='"commit"')),
+        flows('f = { from = ["archive"], to = "dumb", can = ["store"] }') + DUMB,
+        EMPTY + flows('f = { from = ["group:none", "a"], to = "archive", can = ["store"] }'),
         flows(flow("f", party="zone:r", can='"find"')),
         flows(flow("f", ', only = "modality:US"', party="c")),
         flows(flow("f", ', only = "modality:US"', can='"store", "find"')),
@@ -90,6 +113,62 @@ def test_rule_that_can_never_permit_anything_is_named(text: str, message: str) -
 )
 def test_rule_that_may_do_something_is_not(text: str) -> None:
     assert warnings(text) == []
+
+
+WEB = '[zones.w]\ncidr = ["10.0.5.0/24"]\ntransport = "https"\n'
+CAME = '[devices.d]\nzone = "w"\nae = ["D"]\naddress = "10.0.5.1:104"\n'
+FLOW_GIVES_NOTHING = (
+    'zone w takes https alone, so flows.f gives its devices nothing; add "mtls" to w, or leave them out'
+)
+DEVICE_NEVER_CONNECTS = (
+    "zone w takes https alone and devices speak DICOM: d can never connect; "
+    'add "mtls" to w, or name another zone'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (WEB, []),
+        (WEB + CAME, [DEVICE_NEVER_CONNECTS]),
+        (WEB + CAME.replace('"w"', '"r"').replace("10.0.5.1", "10.0.2.1"), []),
+        (WEB + CAME + flows(flow("f", party="d")), [DEVICE_NEVER_CONNECTS, FLOW_GIVES_NOTHING]),
+        (
+            WEB + CAME + flows('f = { from = ["archive"], to = "d", can = ["store"] }'),
+            [DEVICE_NEVER_CONNECTS, FLOW_GIVES_NOTHING],
+        ),
+        (WEB + flows(flow("f", party="zone:w")), [FLOW_GIVES_NOTHING]),
+        (
+            WEB + flows('f = { from = ["zone:w", "zone:m"], to = "archive", can = ["echo"] }'),
+            [FLOW_GIVES_NOTHING],
+        ),
+        (
+            '[zones.x]\ncidr = []\ntransport = "mtls"\n',
+            ['"cidr" is empty, so nobody comes from zone x; fill in its ranges, or remove the zone'],
+        ),
+        (
+            '[zones.x]\ncidr = ["10.0.6.0/24"]\ntransport = []\n',
+            ['"transport" is empty, so nobody comes from zone x; say how they come, or remove the zone'],
+        ),
+        (EMPTY, ["nobody is in group none, and no rule names it; put somebody in, or remove it"]),
+    ],
+)
+def test_zone_device_or_group_that_can_never_serve_is_named(text: str, told: list[str]) -> None:
+    assert warnings(text) == told
+
+
+def test_warnings_of_zones_devices_and_groups_say_where() -> None:
+    text = (
+        HEAD + EMPTY + WEB + CAME + flows(flow("f", party="d")) + "[zones.x]\ncidr = []\ntransport = 'mtls'\n"
+    )
+    lines = text.splitlines()
+    found = [(lines[each.line - 1], each.column) for each in check_policy(text, path="p", now=NOW).findings]
+    assert found == [
+        ("none = []", 8),
+        ('zone = "w"', 8),
+        (flow("f", party="d"), 14),
+        ("cidr = []", 8),
+    ]
 
 
 @pytest.mark.parametrize(
