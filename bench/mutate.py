@@ -1,7 +1,7 @@
 """Try a random sample of the small changes that mutmut makes of the policy's code, one worker at a time.
 
-`make mutate ARGS="--sample 400 --seed 2"`. Without arguments `make mutate` tries them all. The same seed takes
-the same sample of the same code.
+`make mutate ARGS="--sample 400 --seed 2"`; without arguments `make mutate` tries them all. The same seed
+takes the same sample of the same code.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 
 FIRST = "leadglass.policy.decide.*"
 """A few, to have all of them written: mutmut lists none before."""
-KILLED, SURVIVED, UNTESTED = 1, 0, 33
-"""mutmut's codes of a mutant: noticed, not noticed, and run by no test."""
+SURVIVED, UNTESTED = 0, 33
+"""mutmut's codes of a mutant that no test noticed, and of one that no test runs."""
 
 
 def results(folder: Path) -> dict[str, int | None]:
@@ -30,7 +30,7 @@ def results(folder: Path) -> dict[str, int | None]:
 
 def picked(names: Sequence[str], count: int, seed: int) -> list[str]:
     """So many by chance, all where there are fewer; the order of ``names`` plays no part."""
-    return random.Random(seed).sample(sorted(names), min(count, len(names)))  # noqa: S311 - not a secret
+    return random.Random(seed).sample(sorted(names), min(count, len(names)))
 
 
 def unnoticed(names: Sequence[str], codes: dict[str, int | None]) -> list[str]:
@@ -40,7 +40,7 @@ def unnoticed(names: Sequence[str], codes: dict[str, int | None]) -> list[str]:
 
 def run(mutmut: Path, names: Sequence[str]) -> None:
     """Try them, one after the other."""
-    subprocess.run([mutmut, "run", "--max-children", "1", *names], check=True)  # noqa: S603 - our own
+    subprocess.run([mutmut, "run", "--max-children", "1", *names], check=True)
 
 
 def main() -> None:
