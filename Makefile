@@ -56,9 +56,9 @@ torture: $(INSTALLED) peers ## 10,000 kills, 500 power cuts, every call of a sto
 abuse: $(INSTALLED) ## a scanner beside 1,000 idle associations, 1,000 dripping connections and more (two minutes, a quiet machine)
 	LEADGLASS_ABUSE=1 $(BIN)/pytest -s tests/faults/test_abuse.py
 
-mutate: $(INSTALLED) ## change the policy's code in 6,000 small ways, and see which its tests do not notice (hours; it goes on where it was ended)
-	$(BIN)/mutmut run
-	$(BIN)/mutmut results
+mutate: $(INSTALLED) ## change the policy's code in 6,000 small ways, and see which its tests do not notice (hours; it goes on where it was ended; ARGS="--sample 400 --seed 2" for a few by chance)
+	$(if $(ARGS),$(BIN)/python -m bench.mutate $(ARGS),$(BIN)/mutmut run)
+	$(if $(ARGS),,$(BIN)/mutmut results)
 
 bench: $(INSTALLED) peers ## measure against Orthanc and DCMTK, write docs/reference/benchmarks.md (half an hour)
 	$(BIN)/python -m bench.run $(ARGS)

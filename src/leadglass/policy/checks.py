@@ -78,6 +78,10 @@ def _check_zone(zone: Zone, today: date, notes: Notes) -> None:
             )
     if zone.review is not None:
         _check_date(zone.review, today, (*path, "review_by"), notes)
+    for key, hint in (("cidr", "fill in its ranges"), ("transport", "say how they come")):
+        if notes.source.value_at((*path, key)) == []:
+            message = f"{quoted(key)} is empty, so nobody comes from zone {zone.name}"
+            notes.warn(notes.source.value_place((*path, key)), message, f"{hint}, or remove the zone")
 
 
 def _check_date(bound: Expires | ReviewBy, today: date, path: KeyPath, notes: Notes) -> None:
@@ -132,6 +136,12 @@ def _check_device(policy: Policy, device: Device, notes: Notes) -> None:
         check_inside(policy, device.ip, zone, (*path, "ip"), notes)
     if device.address is not None:
         check_inside(policy, device.address.host, zone, (*path, "address"), notes)
+    if zone.takes_no_dicom:
+        spot = notes.source.value_place((*path, "zone"))
+        message = (
+            f"zone {zone.name} takes https alone and devices speak DICOM: {device.name} can never connect"
+        )
+        notes.warn(spot, message, f'add "mtls" to {zone.name}, or name another zone')
     for modality in sorted((device.makes.modalities if device.makes else frozenset()) - MODALITIES):
         spot = notes.source.value_place((*path, "makes"))
         notes.warn(spot, f"{quoted(modality)} is no modality of the standard", suggest(modality, MODALITIES))
@@ -148,6 +158,7 @@ def _check_flow(policy: Policy, flow: Flow, outside: frozenset[str], today: date
             f"flow {flow.name} joins the archive to {partners[0]}, outside, and has no expires",
             f"add expires = {today + SOON}",
         )
+    _check_dicom(policy, flow, notes)
     if flow.direction is Direction.TO_ARCHIVE:
         return
     for verb in sorted(flow.can - OUTGOING_VERBS):
@@ -157,6 +168,15 @@ def _check_flow(policy: Policy, flow: Flow, outside: frozenset[str], today: date
         if policy.devices[name].address is None:
             spot = notes.source.value_place((*path, "to"))
             notes.warn(spot, f"{name} has no address to send to", f"add devices.{name}.address")
+
+
+def _check_dicom(policy: Policy, flow: Flow, notes: Notes) -> None:
+    """A zone of browsers alone, where a device can neither call nor be called."""
+    for name in sorted(_zones_of(policy, flow)):
+        if policy.zones[name].takes_no_dicom:
+            spot = notes.source.value_place(("flows", flow.name, flow.direction.far_key))
+            message = f"zone {name} takes https alone, so flows.{flow.name} gives its devices nothing"
+            notes.warn(spot, message, f'add "mtls" to {name}, or leave them out')
 
 
 def _check_per_hour(flow: Flow, path: KeyPath, notes: Notes) -> None:

@@ -61,6 +61,11 @@ class Zone:
         return any(is_public(network) for network in self.networks)
 
     @property
+    def takes_no_dicom(self) -> bool:
+        """Whether browsers alone come from it: a device speaks DICOM, over mtls or plain."""
+        return self.transports == {Transport.HTTPS}
+
+    @property
     def is_remote(self) -> bool:
         """Whether a person in it is away: it holds public addresses, or is named ``remote``."""
         return self.name == REMOTE or self.is_public
@@ -129,6 +134,11 @@ class Direction(Enum):
 
     TO_ARCHIVE = "to the archive"
     FROM_ARCHIVE = "from the archive"
+
+    @property
+    def far_key(self) -> str:
+        """The key of a flow that names its devices."""
+        return "from" if self is Direction.TO_ARCHIVE else "to"
 
 
 @dataclass(frozen=True, slots=True)

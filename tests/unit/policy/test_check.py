@@ -64,9 +64,15 @@ def test_missing_version_is_an_error() -> None:
     assert findings("") == ['1:1: error: the file has no "version"; add version = 1 at the top']
 
 
+def test_note_of_a_flow_is_read() -> None:
+    text = HEAD + FLOW + 'note = "why"'
+    assert findings(text) == []
+    assert load_policy(text, path="policy.toml", now=NOW).flows["f"].note == "why"
+
+
 MISTAKES = [
     # zones
-    ("[zones.x]\ncidr = []", '7:8: error: zones.x has no "transport"'),
+    ('[zones.x]\ncidr = ["10.9.0.0/24"]', '7:8: error: zones.x has no "transport"'),
     ('[zones.x]\ntransport = "mtls"', '7:8: error: zones.x has no "cidr"'),
     (
         '[zones.x]\ncidr = ["10.9.0.1/24"]\ntransport = "mtls"',
@@ -85,7 +91,7 @@ MISTAKES = [
         '8:9: error: "10.9.0.0/0.0.0.0" is not a range',
     ),
     (
-        '[zones.x]\ncidr = []\ntransport = "mtsl"',
+        '[zones.x]\ncidr = ["10.9.0.0/24"]\ntransport = "mtsl"',
         '9:13: error: "transport" has unknown "mtsl"; did you mean "mtls"?',
     ),
     (
@@ -105,18 +111,41 @@ MISTAKES = [
         "8:8: error: zone x takes plaintext from 172.0.0.0/8, a public range",
     ),
     (
-        '[zones.x]\ncidr = []\ntransport = "mtls"\nreview_by = "2027-06-30"',
+        '[zones.x]\ncidr = ["10.9.0.0/24"]\ntransport = "mtls"\nreview_by = "2027-06-30"',
         '10:13: error: "review_by" must be a date without quotes, like 2027-01-31, not a string',
     ),
     (
-        '[zones.x]\ncidr = []\ntransport = "mtls"\nreview_by = 2026-11-21',
+        '[zones.x]\ncidr = ["10.9.0.0/24"]\ntransport = "mtls"\nreview_by = 2026-11-21',
         "10:13: warning: zones.x.review_by has passed",
     ),
     (
-        '[zones.x]\ncidr = []\ntransport = "mtls"\nreview_by = 2026-12-22',
+        '[zones.x]\ncidr = ["10.9.0.0/24"]\ntransport = "mtls"\nreview_by = 2026-12-22',
         "10:13: warning: x must be reviewed in 30 days",
     ),
-    ('[zones.archive]\ncidr = []\ntransport = "mtls"', '7:8: error: "archive" is a word of the language'),
+    (
+        '[zones.archive]\ncidr = ["10.9.0.0/24"]\ntransport = "mtls"',
+        '7:8: error: "archive" is a word of the language',
+    ),
+    (
+        '[zones.x]\ncidr = []\ntransport = "mtls"',
+        '8:8: warning: "cidr" is empty, so nobody comes from zone x',
+    ),
+    # places that chance changes of the code moved unnoticed
+    (
+        '[flows.f]\nfrom = ["archive"]\nto = []\ncan = ["store"]',
+        '9:6: warning: "to" is empty, so flows.f permits nothing',
+    ),
+    (
+        FLOW.replace('"store"', '"echo"') + "per_hour = 5",
+        "11:12: warning: a number alone counts stores",
+    ),
+    (FLOW + 'newer_than = "30d"\nolder_than = "90d"', "12:14: error: no study is both"),
+    (FLOW + 'only = ["label:x", "sop_class:Foo"]', "11:20: error: "),
+    (FLOW + "review_by = 2026-11-21", "11:13: warning: flows.f.review_by has passed"),
+    (
+        '[learning.x]\nzone = "mm"\nip = "10.0.0.9"\nuntil = 2026-12-20',
+        '8:8: error: unknown zone "mm"',
+    ),
     # devices
     ('[devices.d]\nae = ["D"]', '7:10: error: devices.d has no "zone"'),
     ('[devices.d]\nzone = "m"', '7:10: error: devices.d has no "ae"'),

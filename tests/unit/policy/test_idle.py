@@ -23,8 +23,10 @@ old = { zone = "r", ae = ["OLD"], revoked = 2026-01-01 }
 few = ["device:a", "device:b"]
 g = ["role:g"]
 h = ["role:h"]
-none = []
 """
+EMPTY = "none = []\n"
+
+DUMB = '[devices.dumb]\nzone = "m"\nae = ["DUMB"]\nmakes = []\naddress = "10.0.0.8:104"\n'
 
 
 def warnings(text: str) -> list[str]:
@@ -53,7 +55,7 @@ def flow(name: str, more: str = "", party: str = "a", can: str = '"store"') -> s
             '"weekdays" is empty, so flows.f permits nothing; fill it in, or remove the rule',
         ),
         (
-            flows(flow("f", party="group:none")),
+            EMPTY + flows(flow("f", party="group:none")),
             "nobody is in these groups, so flows.f permits nothing; put a device in, or remove it",
         ),
         (
@@ -69,8 +71,23 @@ def flow(name: str, more: str = "", party: str = "a", can: str = '"store"') -> s
             'none of the devices of flows.f makes US; add "US" to makes of the device that does',
         ),
         (
-            '[grants]\nf = { who = "none", from = "r", on = "any", can = ["view"], need = ["mfa"] }',
+            EMPTY + '[grants]\nf = { who = "none", from = "r", on = "any", can = ["view"], need = ["mfa"] }',
             "nobody is in these groups, so grants.f permits nothing; put somebody in, or remove it",
+        ),
+        (
+            EMPTY + flows('f = { from = ["archive"], to = "group:none", can = ["store"] }'),
+            "nobody is in these groups, so flows.f permits nothing; put a device in, or remove it",
+        ),
+        (
+            flows(flow("f", party="dumb")) + DUMB,
+            '"makes" of all its devices is empty, so flows.f permits nothing; fill it in, or remove the flow',
+        ),
+        *(
+            (
+                flows(flow("f", ', only = ["modality:CT", "modality:US"]', can=f'"store", "{verb}"')),
+                'none of the devices of flows.f makes US; add "US" to makes of the device that does',
+            )
+            for verb in ("commit", "echo", "mpps", "worklist")
         ),
     ],
 )
@@ -81,6 +98,12 @@ def test_rule_that_can_never_permit_anything_is_named(text: str, message: str) -
 @pytest.mark.parametrize(
     "text",
     [
+        flows(flow("f", party="dumb", can='"store", "echo"')) + DUMB,
+        flows('f = { from = ["dumb", "a"], to = "archive", can = ["store"] }') + DUMB,
+        flows('f = { from = ["dumb", "c"], to = "archive", can = ["store"] }') + DUMB,
+        flows(flow("f", ', only = "modality:US"', can='"commit"')),
+        flows('f = { from = ["archive"], to = "dumb", can = ["store"] }') + DUMB,
+        EMPTY + flows('f = { from = ["group:none", "a"], to = "archive", can = ["store"] }'),
         flows(flow("f", party="zone:r", can='"find"')),
         flows(flow("f", ', only = "modality:US"', party="c")),
         flows(flow("f", ', only = "modality:US"', can='"store", "find"')),
@@ -90,6 +113,69 @@ def test_rule_that_can_never_permit_anything_is_named(text: str, message: str) -
 )
 def test_rule_that_may_do_something_is_not(text: str) -> None:
     assert warnings(text) == []
+
+
+WEB = '[zones.w]\ncidr = ["10.0.5.0/24"]\ntransport = "https"\n'
+CAME = '[devices.d]\nzone = "w"\nae = ["D"]\naddress = "10.0.5.1:104"\n'
+FLOW_GIVES_NOTHING = (
+    'zone w takes https alone, so flows.f gives its devices nothing; add "mtls" to w, or leave them out'
+)
+DEVICE_NEVER_CONNECTS = (
+    "zone w takes https alone and devices speak DICOM: d can never connect; "
+    'add "mtls" to w, or name another zone'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (WEB, []),
+        (WEB + CAME, [DEVICE_NEVER_CONNECTS]),
+        (WEB + CAME.replace('"w"', '"r"').replace("10.0.5.1", "10.0.2.1"), []),
+        (WEB + CAME + flows(flow("f", party="d")), [DEVICE_NEVER_CONNECTS, FLOW_GIVES_NOTHING]),
+        (
+            WEB + CAME + flows('f = { from = ["archive"], to = "d", can = ["store"] }'),
+            [DEVICE_NEVER_CONNECTS, FLOW_GIVES_NOTHING],
+        ),
+        (WEB + flows(flow("f", party="zone:w")), [FLOW_GIVES_NOTHING]),
+        (
+            WEB + flows('f = { from = ["zone:w", "zone:m"], to = "archive", can = ["echo"] }'),
+            [FLOW_GIVES_NOTHING],
+        ),
+        (
+            '[zones.x]\ncidr = []\ntransport = "mtls"\n',
+            ['"cidr" is empty, so nobody comes from zone x; fill in its ranges, or remove the zone'],
+        ),
+        (
+            '[zones.x]\ncidr = ["10.0.6.0/24"]\ntransport = []\n',
+            ['"transport" is empty, so nobody comes from zone x; say how they come, or remove the zone'],
+        ),
+        (EMPTY, ["nobody is in group none, and no rule names it; put somebody in, or remove it"]),
+    ],
+)
+def test_zone_device_or_group_that_can_never_serve_is_named(text: str, told: list[str]) -> None:
+    assert warnings(text) == told
+
+
+def test_warning_of_a_flow_to_devices_stands_at_its_to() -> None:
+    line = 'f = { from = ["archive"], to = "old", can = ["store"] }'
+    text = HEAD + flows(line)
+    (found,) = (each for each in check_policy(text, path="p", now=NOW).findings if "revoked" in each.message)
+    assert (text.splitlines()[found.line - 1], found.column) == (line, line.index('"old"') + 1)
+
+
+def test_warnings_of_zones_devices_and_groups_say_where() -> None:
+    text = (
+        HEAD + EMPTY + WEB + CAME + flows(flow("f", party="d")) + "[zones.x]\ncidr = []\ntransport = 'mtls'\n"
+    )
+    lines = text.splitlines()
+    found = [(lines[each.line - 1], each.column) for each in check_policy(text, path="p", now=NOW).findings]
+    assert found == [
+        ("none = []", 8),
+        ('zone = "w"', 8),
+        (flow("f", party="d"), 14),
+        ("cidr = []", 8),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +192,11 @@ def test_rule_that_may_do_something_is_not(text: str) -> None:
         (', hours = "07:00-19:00"', ', hours = "08:00-19:00"', False),
         (', hours = "07:00-19:00"', ', weekdays = "mon"', False),
         ("", ', only = "label:x"', True),
+        (', only = "label:x"', ', only = "label:x"', True),
+        (', only = "modality:CT"', ', only = "modality:CT"', True),
+        (', only = "sop_class:1.2"', ', only = "sop_class:1.2"', True),
+        (', newer_than = "30d"', ', newer_than = "30d"', True),
+        (', older_than = "30d"', ', older_than = "30d"', True),
         (', only = "label:x"', "", False),
         (', only = ["label:x", "label:y"]', ', only = ["label:x", "modality:CT"]', True),
         (', only = "label:x"', ', only = "modality:CT"', False),
@@ -194,6 +285,85 @@ def test_grants_are_compared_as_flows_are(wide: str, narrow: str, *, is_covered:
     )
 
 
+def both(name: str, parties: str = '"a", "b"', can: str = '"find", "get"', more: str = "") -> str:
+    return f'{name} = {{ from = [{parties}], to = "archive", can = [{can}]{more} }}'
+
+
+Y = both("y", '"a", "c"', '"find", "get", "echo"')
+Z = both("z", '"b", "c"', '"find", "get", "worklist"')
+X_BY_Y_AND_Z = "flows.x permits nothing that flows.y and flows.z together do not permit already"
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ([both("x"), both("y", '"a"'), both("z", '"b"')], ["flows.y", "flows.z"]),  # each alone is covered
+        ([both("x"), Y, Z.replace(" }", ", per_hour = { patients = 5 } }")], []),
+        ([both("x"), Y, Z], [X_BY_Y_AND_Z]),
+        ([both("x"), both("y", '"a", "c"'), both("z", '"b", "c"')], ["flows.z"]),  # any of them: the last
+        ([both("x", can='"find"'), both("y", '"a", "c"'), both("z", '"b", "c"')], [X_BY_Y_AND_Z]),
+        ([both("x"), both("y", can='"find", "echo"'), both("z", can='"get", "mpps"')], [X_BY_Y_AND_Z]),
+        ([both("y", '"a", "c"'), both("z", '"b", "c"', '"find", "get", "echo"'), both("x")], [X_BY_Y_AND_Z]),
+        ([both("x", '"group:few"'), Y, Z], [X_BY_Y_AND_Z]),
+        ([both("x", '"zone:m"'), Y, Z], []),
+        ([both("x"), both("y", '"a", "c"'), both("z", '"c"')], ["flows.z"]),
+        ([both("x"), Y.replace(" }", ', only = "label:q" }'), Z], []),
+        (
+            [
+                both("x", more=', only = "label:q"'),
+                both("y", '"a", "c"', more=', only = ["label:q", "label:r"]'),
+                both("z", '"b", "c"'),
+            ],
+            ["flows.x"],
+        ),
+        (
+            [both("x", '"a", "b", "c"', '"find"'), both("y", '"a"'), both("z", '"b"'), both("w", '"c"')],
+            ["flows.x"],
+        ),
+    ],
+)
+def test_rule_that_several_make_superfluous_together_is_named_with_them(
+    rules: list[str], told: list[str]
+) -> None:
+    found = [each for each in warnings(flows(*rules)) if "not permit already" in each]
+    assert len(found) == len(told), found
+    assert all(each.startswith(start) for each, start in zip(found, told, strict=True)), found
+
+
+def test_of_three_that_cover_a_rule_each_is_named_and_what_to_do() -> None:
+    found = warnings(
+        flows(both("x", '"a", "b", "c"', '"find"'), both("y", '"a"'), both("z", '"b"'), both("w", '"c"'))
+    )
+    told = "flows.x permits nothing that flows.y, flows.z and flows.w together do not permit already"
+    assert found == [f"{told}; remove it, or narrow one of them"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_covered"),
+    [
+        (
+            'who = "g", from = "r", can = ["view", "list"]',
+            'who = "h", from = ["r", "m"], can = ["view"]',
+            True,
+        ),
+        ('who = "g", from = ["r", "m"], can = ["view"]', 'who = "h", from = "m", can = ["view"]', False),
+        (
+            'who = "g", from = ["r", "m"], can = ["view"]',
+            'who = "g", from = "r", can = ["view", "list"]',
+            False,
+        ),
+    ],
+)
+def test_grants_too_are_covered_by_several_together(first: str, second: str, *, is_covered: bool) -> None:
+    lines = [
+        'x = { who = ["g", "h"], from = "r", can = ["view"], on = "any", need = ["mfa", "reason"] }',
+        f'y = {{ {first}, on = "any", need = ["mfa"] }}',
+        f'z = {{ {second}, on = "any", need = ["mfa"] }}',
+    ]
+    named = "grants.x permits nothing that grants.y and grants.z together do not permit already"
+    assert any(each.startswith(named) for each in warnings("[grants]\n" + "\n".join(lines))) is is_covered
+
+
 def test_the_example_of_the_design_has_no_idle_rule() -> None:
     checked = check_policy(EXAMPLE, path="p", now=NOW)
     assert checked.findings == ()
@@ -210,15 +380,15 @@ BOUNDS = (
 @given(
     made=st.lists(
         st.tuples(
-            st.sampled_from(("a", "zone:m", "group:few", "c")),
+            st.sampled_from(("a", "b", "zone:m", "group:few", "c")),
             st.sampled_from(('"find"', '"store"', '"find", "store"')),
             st.sampled_from(BOUNDS),
         ),
         min_size=2,
-        max_size=4,
+        max_size=5,
     )
 )
-def test_taking_a_superfluous_rule_away_changes_nothing(made: list[tuple[str, str, str]]) -> None:
+def test_taking_all_superfluous_rules_away_changes_nothing(made: list[tuple[str, str, str]]) -> None:
     lines = {
         f"f{number}": flow(f"f{number}", more, party, can) for number, (party, can, more) in enumerate(made)
     }
@@ -228,8 +398,7 @@ def test_taking_a_superfluous_rule_away_changes_nothing(made: list[tuple[str, st
         assert found is not None
         return found
 
-    told = [each for each in warnings(flows(*lines.values())) if "does not permit already" in each]
-    for each in told[:1]:
-        name = each.split()[0].removeprefix("flows.")
-        difference = compare(loaded(list(lines)), loaded([other for other in lines if other != name]), NOW)
-        assert (difference.opened, difference.closed) == ((), ())
+    told = [each for each in warnings(flows(*lines.values())) if "not permit already" in each]
+    named = {each.split()[0].removeprefix("flows.") for each in told}
+    difference = compare(loaded(list(lines)), loaded([name for name in lines if name not in named]), NOW)
+    assert (difference.opened, difference.closed) == ((), ())

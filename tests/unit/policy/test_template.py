@@ -14,10 +14,12 @@ ZONES = (
 )
 
 
-def test_fresh_policy_loads_without_a_finding_and_its_tests_pass() -> None:
+def test_fresh_policy_finds_nothing_but_its_unfilled_zone_and_its_tests_pass() -> None:
     checked = check_policy(render_policy("North\nversion = 2", ZONES), path="policy.toml", now=NOW)
     assert checked.policy is not None
-    assert checked.findings == ()
+    assert [each.message for each in checked.findings] == [
+        '"cidr" is empty, so nobody comes from zone reading'
+    ]
     assert checked.failed_tests == ()
 
 

@@ -62,9 +62,13 @@ def devices(draw: st.DrawFn) -> FoundDevice:
 def test_a_proposal_loads_and_permits_no_more_than_was_named(found: list[FoundDevice]) -> None:
     made = propose(Found("Test", tuple(found), ()), "x", NOW)
     checked = check_policy(made.text, path="x", now=NOW)
-    assert checked.findings == ()
-    assert checked.failed_tests == ()
     policy = policy_of(made)
+    unfilled = [zone.name for zone in policy.zones.values() if not zone.networks]
+    assert [each.message for each in checked.findings] == [
+        f'"cidr" is empty, so nobody comes from zone {name}' for name in unfilled
+    ]
+    assert not {device.zone for device in policy.devices.values()} & set(unfilled)
+    assert checked.failed_tests == ()
     kept = {device.ip: device for device in policy.devices.values()}
     granted: dict[str, set[Verb]] = {}
     for flow in policy.flows.values():
