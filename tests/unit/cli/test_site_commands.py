@@ -265,7 +265,8 @@ class TestDevice:
 
     def test_json_of_add(self, leadglass: Leadglass, live: LiveSite, tmp_path: Path) -> None:
         ended = leadglass(
-            "--home", live.home, "device", "add", "--yes", "ct1", "--zone", "modalities", "--ae", "CT1", "--out",
+            "--home", live.home, "device", "add", "--yes", "ct1", "--zone", "modalities", "--ae", "CT1",
+            "--out",
             tmp_path / "ct1", "--json",
         )  # fmt: skip
         assert ended.json["device"] == "ct1"
@@ -309,13 +310,15 @@ class TestDevice:
     def test_a_request_of_the_devices_own(self, leadglass: Leadglass, live: LiveSite, tmp_path: Path) -> None:
         csr = tmp_path / "request.pem"
         missing = leadglass(
-            "--home", live.home, "device", "add", "--yes", "ct1", "--zone", "modalities", "--ae", "CT1", "--csr", csr,
+            "--home", live.home, "device", "add", "--yes", "ct1", "--zone", "modalities", "--ae", "CT1",
+            "--csr", csr,
             "--out", tmp_path / "ct1",
         )  # fmt: skip
         assert missing.code == Exit.ERROR
         csr.write_text("no request")
         wrong = leadglass(
-            "--home", live.home, "device", "add", "--yes", "ct1", "--zone", "modalities", "--ae", "CT1", "--csr", csr,
+            "--home", live.home, "device", "add", "--yes", "ct1", "--zone", "modalities", "--ae", "CT1",
+            "--csr", csr,
             "--out", tmp_path / "ct1",
         )  # fmt: skip
         assert wrong.code == Exit.ERROR
@@ -354,7 +357,8 @@ class TestDevice:
         text = policy.read_text(encoding="utf-8")
         policy.write_text(text.replace("allow = [", 'allow = ["ct1 find archive", ', 1), encoding="utf-8")
         ended = leadglass(
-            "--home", live.home, "device", "add", "--yes", "ct2", "--zone", "modalities", "--ae", "CT2", "--out",
+            "--home", live.home, "device", "add", "--yes", "ct2", "--zone", "modalities", "--ae", "CT2",
+            "--out",
             tmp_path / "ct2",
         )  # fmt: skip
         assert ended.code == Exit.POLICY_TESTS_FAILED
