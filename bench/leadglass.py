@@ -63,7 +63,18 @@ def running_site(
     )
     run(
         home,
-        *("device", "add", "bench", "--zone", "modalities", "--ae", CALLING_AE, "--out", str(credentials)),
+        *(
+            "device",
+            "add",
+            "--yes",
+            "bench",
+            "--zone",
+            "modalities",
+            "--ae",
+            CALLING_AE,
+            "--out",
+            str(credentials),
+        ),
     )
     (home / "policy.toml").write_text(POLICY.replace("SINK_PORT", str(sink_port)), encoding="utf-8")
     with (home / "leadglass.toml").open("a", encoding="utf-8") as settings:  # its last table is [limits]

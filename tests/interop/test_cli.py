@@ -86,7 +86,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     for name, zone in (("ct1", "modalities"), ("ws1", "reading"), ("ct2", "modalities")):
         options = ("--makes", "CT,SR") if name.startswith("ct") else ()
         added = desk.type(
-            *("device", "add", name, "--zone", zone, "--ae", name.upper(), "--out", f"{name}/"), *options
+            *("device", "add", "--yes", name, "--zone", zone, "--ae", name.upper(), "--out", f"{name}/"),
+            *options,
         )
         assert added.exit_code == OK, added.err
     return desk
@@ -141,7 +142,7 @@ def test_device_add_packs_pkcs12_with_a_passphrase_from_the_environment(
 ) -> None:
     monkeypatch.setenv("LEADGLASS_P12_PASSPHRASE", "open sesame")
     added = desk.type(
-        *("device", "add", "mr1", "--zone", "modalities", "--ae", "MR1", "--out", "mr1/", "--p12")
+        *("device", "add", "--yes", "mr1", "--zone", "modalities", "--ae", "MR1", "--out", "mr1/", "--p12")
     )
     assert added.exit_code == OK, added.err
     assert "open sesame" not in added.out + added.err
@@ -155,7 +156,20 @@ def test_device_add_signs_a_request_and_never_sees_the_key(desk: Desk) -> None:
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
     (desk.folder / "us2.csr").write_bytes(request.public_bytes(serialization.Encoding.PEM))
     added = desk.type(
-        *("device", "add", "us2", "--zone", "modalities", "--ae", "US2", "--out", "us2/", "--csr", "us2.csr")
+        *(
+            "device",
+            "add",
+            "--yes",
+            "us2",
+            "--zone",
+            "modalities",
+            "--ae",
+            "US2",
+            "--out",
+            "us2/",
+            "--csr",
+            "us2.csr",
+        )
     )
     assert added.exit_code == OK, added.err
     assert {path.name for path in (desk.folder / "us2").iterdir()} == {"cert.pem", "ca.pem"}
@@ -168,7 +182,7 @@ def test_device_add_signs_a_request_and_never_sees_the_key(desk: Desk) -> None:
 def test_device_add_pins_a_foreign_certificate(desk: Desk) -> None:
     fingerprint = "AB:" * 31 + "AB"
     added = desk.type(
-        *("device", "add", "far", "--zone", "reading", "--ae", "FAR", "--fingerprint", fingerprint)
+        *("device", "add", "--yes", "far", "--zone", "reading", "--ae", "FAR", "--fingerprint", fingerprint)
     )
     assert added.exit_code == OK, added.err
     assert "ab" * 32 in desk.policy.read_text(encoding="utf-8").lower()
@@ -176,7 +190,9 @@ def test_device_add_pins_a_foreign_certificate(desk: Desk) -> None:
 
 def test_a_device_is_not_added_twice(desk: Desk) -> None:
     before = desk.policy.read_bytes()
-    again = desk.type("device", "add", "ct1", "--zone", "modalities", "--ae", "CT9", "--out", "again/")
+    again = desk.type(
+        "device", "add", "--yes", "ct1", "--zone", "modalities", "--ae", "CT9", "--out", "again/"
+    )
     assert again.exit_code == ERROR
     assert desk.policy.read_bytes() == before
     assert not (desk.folder / "again").exists()
@@ -338,7 +354,7 @@ def test_a_revocation_cuts_a_live_association_within_a_second(desk: Desk, server
     with RawPeer(desk.site.tls_port, tls=client_tls(credentials)) as peer:
         peer.open("CT2", contexts_for(VERIFICATION))
         assert peer.echo(1) == 0
-        assert desk.type("device", "revoke", "ct2").exit_code == OK
+        assert desk.type("device", "revoke", "--yes", "ct2").exit_code == OK
         assert peer.is_dropped()
     cut = last(desk, "association.cut")
     assert (cut.event.who, cut.event.outcome) == ("ct2", "denied")

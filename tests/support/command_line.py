@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -50,3 +51,13 @@ def command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         return Ended(int(str(code or 0)), captured.out, captured.err)
 
     return leadglass
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch, typed: str = "") -> None:
+    """Somebody sits at a terminal, and types this."""
+    monkeypatch.setattr(sys, "stdin", _Terminal(typed))

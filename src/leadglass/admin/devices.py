@@ -123,22 +123,27 @@ class DeviceRow:
     revoked: date | None
 
 
-def add_device(permit: Permit, desk: Desk, request: DeviceRequest, out_dir: Path | None) -> DeviceAdded:
+def add_device(
+    permit: Permit, desk: Desk, request: DeviceRequest, out_dir: Path | None, *, shown: str | None = None
+) -> DeviceAdded:
     """Write the device into the policy, and give it its certificate in ``out_dir``. All or nothing.
 
-    The policy is changed last, so that an interruption leaves nobody let in.
+    The policy is changed last, so that an interruption leaves nobody let in. ``shown`` is the text of the
+    policy that somebody agreed to change: another one is left alone.
 
     Raises:
         NotPermitted: ``permit`` is not for MANAGE.
-        ConfigurationInvalid: the request is wrong, or a file would be overwritten.
+        ConfigurationInvalid: the request is wrong, a file would be overwritten, or the policy is not
+            as shown.
         PolicyInvalid, PolicyTestsFailed: the policy refuses it; it is as it was.
     """
     require(permit, Verb.MANAGE)
-    entry = _entry(request)
+    entry = entry_of(request)
     with changing_policy(desk.policy_path) as (text, write):
+        _check_as_shown(desk, text, shown)
         changed = policy_text.with_device(text, request.name, entry)
         draft = draft_policy(desk.policy_path, changed, desk.authority.clock.now())
-        _check_credential(draft.policy, request)
+        check_credential(draft.policy, request)
         # Certificates of an older device of this name, struck from the policy by hand, must not
         # become this one's.
         desk.authority.revoke_device(request.name)
@@ -171,9 +176,7 @@ def revoke_device(permit: Permit, desk: Desk, name: str) -> DeviceRevoked:
     done = f"{len(serials)} certificates put on the CRL"
     try:
         with changing_policy(desk.policy_path) as (text, write):
-            now = desk.authority.clock.now()
-            revoked = policy_text.with_revoked(text, name, now.date())
-            draft, removed = _revocation_draft(desk, text, revoked, name)
+            draft, removed = revocation_draft(desk, text, name)
             write(draft)
     except ConfigurationInvalid:
         if serials:
@@ -184,25 +187,30 @@ def revoke_device(permit: Permit, desk: Desk, name: str) -> DeviceRevoked:
 
 
 def renew_device(
-    permit: Permit, desk: Desk, name: str, credential: NewKey | SigningRequest, out_dir: Path
+    permit: Permit,
+    desk: Desk,
+    name: str,
+    credential: NewKey | SigningRequest,
+    out_dir: Path,
+    *,
+    shown: str | None = None,
 ) -> DeviceAdded:
     """Issue another certificate and lift ``revoked``; what is on the CRL stays there.
 
-    A certificate that still counts goes on doing so, that the device can be changed in peace.
+    A certificate that still counts goes on doing so, that the device can be changed in peace. ``shown`` as in
+    ``add_device``.
 
     Raises:
         NotPermitted: ``permit`` is not for MANAGE.
-        ConfigurationInvalid: no such device, or a file would be overwritten.
+        ConfigurationInvalid: no such device, a file would be overwritten, or the policy is not as shown.
         PolicyInvalid, PolicyTestsFailed: the policy refuses it; it is as it was.
     """
     require(permit, Verb.MANAGE)
     check_device_name(name)
     with changing_policy(desk.policy_path) as (text, write):
-        changed = policy_text.without_revoked(text, name)
-        draft = draft_policy(desk.policy_path, changed, desk.authority.clock.now())
+        _check_as_shown(desk, text, shown)
+        draft = renewal_draft(desk, text, name)
         device = draft.policy.devices[name]
-        if Transport.MTLS not in draft.policy.zones[device.zone].transports:
-            raise ConfigurationInvalid(f"device {name} is in a plaintext zone and has no certificate")
         with _issued(desk, name, credential, out_dir) as (issued, files):
             write(draft)
     desk.record(permit, "device.renewed", name, _until(issued))
@@ -259,7 +267,8 @@ def _contents(issued: IssuedDevice, credential: NewKey | SigningRequest) -> dict
     return contents
 
 
-def _entry(request: DeviceRequest) -> dict[str, policy_text.EntryValue]:
+def entry_of(request: DeviceRequest) -> dict[str, policy_text.EntryValue]:
+    """Its line of ``[devices]``. Raises ``ConfigurationInvalid``: a name or a fingerprint is none."""
     check_device_name(request.name)
     entry: dict[str, policy_text.EntryValue | None] = {
         "zone": request.zone,
@@ -274,13 +283,21 @@ def _entry(request: DeviceRequest) -> dict[str, policy_text.EntryValue]:
     return {key: value for key, value in entry.items() if value is not None}
 
 
+def _check_as_shown(desk: Desk, text: str, shown: str | None) -> None:
+    if shown is not None and text != shown:
+        raise ConfigurationInvalid(
+            f"{desk.policy_path} was changed by somebody else meanwhile: look at the change again"
+        )
+
+
 def _fingerprints(credential: Credential | None) -> tuple[str, ...] | None:
     if isinstance(credential, ForeignCertificate):
         return (parse_fingerprint(credential.sha256),)
     return None
 
 
-def _check_credential(policy: Policy, request: DeviceRequest) -> None:
+def check_credential(policy: Policy, request: DeviceRequest) -> None:
+    """Let pass a device that has what its zone asks for. Raises ``ConfigurationInvalid``."""
     has_tls = Transport.MTLS in policy.zones[request.zone].transports
     if has_tls and request.credential is None:
         raise ConfigurationInvalid(
@@ -291,8 +308,19 @@ def _check_credential(policy: Policy, request: DeviceRequest) -> None:
         raise ConfigurationInvalid(f"zone {request.zone} is plaintext: its devices have no certificates")
 
 
-def _revocation_draft(desk: Desk, before: str, text: str, name: str) -> tuple[PolicyDraft, tuple[str, ...]]:
+def renewal_draft(desk: Desk, text: str, name: str) -> PolicyDraft:
+    """The policy with a device let in again. Raises as ``renew_device``."""
+    changed = policy_text.without_revoked(text, name)
+    draft = draft_policy(desk.policy_path, changed, desk.authority.clock.now())
+    if Transport.MTLS not in draft.policy.zones[draft.policy.devices[name].zone].transports:
+        raise ConfigurationInvalid(f"device {name} is in a plaintext zone and has no certificate")
+    return draft
+
+
+def revocation_draft(desk: Desk, before: str, name: str) -> tuple[PolicyDraft, tuple[str, ...]]:
+    """The policy with a device shut out, and the tests that had to go for it. Raises as ``revoke_device``."""
     now = desk.authority.clock.now()
+    text = policy_text.with_revoked(before, name, now.date())
     try:
         return draft_restriction(desk.policy_path, before, text, now), ()
     except PolicyTestsFailed as refused:

@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from leadglass.app import local_site
 from leadglass.archive.deletion import Subject
+from leadglass.cli.asking import DryRunOption, YesOption, ask_unless
 from leadglass.cli.files import home_of
 from leadglass.cli.output import (
     Exit,
@@ -31,9 +32,6 @@ from leadglass.use_cases import deleter_of
 delete_app = typer.Typer(help="Move a study, series or instance to the bin.", no_args_is_help=True)
 bin_app = typer.Typer(help="What was deleted: list it, take it back, erase it.", no_args_is_help=True)
 
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")]
-
 
 def _deletion(level: Level) -> Callable[..., None]:
     """The command that moves something of this level to the bin."""
@@ -42,8 +40,8 @@ def _deletion(level: Level) -> Callable[..., None]:
         context: typer.Context,
         uid: UidArgument,
         reason: Reason,
-        yes: Yes = False,  # noqa: FBT002  a flag of the command line
-        dry_run: DryRun = False,  # noqa: FBT002  the same
+        yes: YesOption = False,  # noqa: FBT002  a flag of the command line
+        dry_run: DryRunOption = False,  # noqa: FBT002  the same
         as_json: JsonOption = False,  # noqa: FBT002  the same
     ) -> None:
         _delete(context, Subject(level, uid_of(uid)), reason, yes=yes, dry_run=dry_run, as_json=as_json)
@@ -112,7 +110,7 @@ def restore(
 def empty(
     context: typer.Context,
     study: StudyOption = None,
-    yes: Yes = False,  # noqa: FBT002  a flag of the command line
+    yes: YesOption = False,  # noqa: FBT002  a flag of the command line
     as_json: JsonOption = False,  # noqa: FBT002  the same
 ) -> None:
     """Erase what is past its time, or one study at once. Nobody will ever read it again."""
@@ -120,8 +118,8 @@ def empty(
     with local_site(home) as site:
         permit = site.permit(Verb.DELETE)
         deleter = deleter_of(site)
-        if study is not None and not yes:
-            typer.confirm(f"Erase what the bin holds of study {study}, for good?", abort=True, err=True)
+        if study is not None:
+            ask_unless(f"Erase what the bin holds of study {study}, for good?", yes=yes)
         condemned = deleter.condemn(permit, None if study is None else uid_of(study))
         served = is_served(home)
         erased = 0
@@ -158,9 +156,8 @@ def _delete(
                     "bytes": str(affected.size_bytes),
                 }
             )
-        if not dry_run and not yes:
-            days = site.settings.retention.bin_days
-            typer.confirm(f"Move this to the bin, for {days} days?", abort=True, err=True)
+        if not dry_run:
+            ask_unless(f"Move this to the bin, for {site.settings.retention.bin_days} days?", yes=yes)
         deleted = 0 if dry_run else deleter.delete(permit, subject, reason)
     if as_json:
         print_json({**asdict(affected), "deleted": deleted})

@@ -182,7 +182,7 @@ def commands_to_try(demo: DemoSite, study: Uid) -> list[tuple[str, str]]:
         ("who was refused, and how far each came", "leadglass audit tail --outcome denied --ladder"),
         (
             "shut the workstation out; its next search is refused",
-            f"leadglass device revoke {demo.workstation.name}",
+            f"leadglass device revoke {demo.workstation.name} --yes",
         ),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict, replace
 from datetime import timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -10,6 +11,12 @@ from typing import Annotated
 
 import typer
 
+from leadglass.admin.device_changes import (
+    DeviceChange,
+    change_of_adding,
+    change_of_renewing,
+    change_of_revoking,
+)
 from leadglass.admin.devices import (
     Credential,
     DeviceAdded,
@@ -23,9 +30,11 @@ from leadglass.admin.devices import (
     revoke_device,
 )
 from leadglass.app import Home, Site, local_site, standing_policy
+from leadglass.cli.asking import DryRunOption, YesOption, ask_unless
 from leadglass.cli.device_learn import learn
 from leadglass.cli.files import home_of
-from leadglass.cli.output import Exit, JsonOption, leave, print_json, print_rows, say
+from leadglass.cli.output import Exit, JsonOption, leave, print_json, print_rows, say, visible
+from leadglass.cli.zones_change import print_difference
 from leadglass.model.action import Verb
 from leadglass.model.caller import Transport
 from leadglass.model.errors import ConfigurationInvalid
@@ -78,9 +87,14 @@ def add(
     ] = None,
     p12: P12 = False,  # noqa: FBT002  a flag of the command line
     days: Days = DEFAULT_DAYS,
+    yes: YesOption = False,  # noqa: FBT002  a flag of the command line
+    dry_run: DryRunOption = False,  # noqa: FBT002  a flag of the command line
     as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
 ) -> None:
-    """Add a device to the policy, and make it a certificate. Exit 4 if the policy's tests refuse it."""
+    """Add a device to the policy, and make it a certificate. Exit 4 if the policy's tests refuse it.
+
+    It shows the line of the policy, what that opens and the certificate, and asks.
+    """
     home = home_of(context)
     with local_site(home) as opened:
         permit = opened.permit(Verb.MANAGE)
@@ -96,9 +110,14 @@ def add(
             owner=owner,
             site=site,
         )
-        added = add_device(permit, desk_of(opened), request, out)
+        desk = desk_of(opened)
+        change = change_of_adding(permit, desk, request, out)
+        _agree(change, f"Add {name}?", yes=yes, dry_run=dry_run, as_json=as_json)
+        if p12 and isinstance(credential, NewKey):
+            request = replace(request, credential=replace(credential, p12_passphrase=_passphrase()))
+        added = add_device(permit, desk, request, out, shown=change.standing)
         trial = _trial(opened, added)
-    _tell(added, added.policy_line, as_json=as_json)
+    _tell(added, change, as_json=as_json)
     if trial is not None and not as_json:
         say(f"try it: {trial}")
 
@@ -134,12 +153,25 @@ def list_(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa:
 
 
 @app.command()
-def revoke(context: typer.Context, name: Name, as_json: JsonOption = False) -> None:  # noqa: FBT002  a flag of the command line
-    """Shut a device out: a running server cuts its associations within a second."""
+def revoke(
+    context: typer.Context,
+    name: Name,
+    yes: YesOption = False,  # noqa: FBT002  a flag of the command line
+    dry_run: DryRunOption = False,  # noqa: FBT002  a flag of the command line
+    as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
+) -> None:
+    """Shut a device out: a running server cuts its associations within a second.
+
+    It shows what closes, and asks. With --yes it does neither: it revokes at once.
+    """
     with local_site(home_of(context)) as opened:
-        revoked = revoke_device(opened.permit(Verb.MANAGE), desk_of(opened), name)
+        permit, desk = opened.permit(Verb.MANAGE), desk_of(opened)
+        if dry_run or not yes:  # comparing a large policy takes seconds, in which a stolen device would go on
+            change = change_of_revoking(permit, desk, name)
+            _agree(change, f"Revoke {name}?", yes=yes, dry_run=dry_run, as_json=as_json)
+        revoked = revoke_device(permit, desk, name)
     if as_json:
-        print_json(revoked)
+        print_json({"applied": True, **asdict(revoked)})
         return
     say(f"{name} is revoked; {len(revoked.serials)} certificates are on the revocation list")
     for test in revoked.removed_tests:
@@ -155,13 +187,52 @@ def renew(
     csr: Csr = None,
     p12: P12 = False,  # noqa: FBT002  a flag of the command line
     days: Days = DEFAULT_DAYS,
+    yes: YesOption = False,  # noqa: FBT002  a flag of the command line
+    dry_run: DryRunOption = False,  # noqa: FBT002  a flag of the command line
     as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
 ) -> None:
-    """Give a device another certificate, and let it in again if it was revoked."""
+    """Give a device another certificate, and let it in again if it was revoked. It shows both, and asks."""
     credential = _new_credential(csr, p12=p12, days=days)
     with local_site(home_of(context)) as opened:
-        renewed = renew_device(opened.permit(Verb.MANAGE), desk_of(opened), name, credential, out)
-    _tell(renewed, "", as_json=as_json)
+        permit, desk = opened.permit(Verb.MANAGE), desk_of(opened)
+        change = change_of_renewing(permit, desk, name, credential, out)
+        _agree(change, f"Renew {name}?", yes=yes, dry_run=dry_run, as_json=as_json)
+        if p12 and isinstance(credential, NewKey):
+            credential = replace(credential, p12_passphrase=_passphrase())
+        renewed = renew_device(permit, desk, name, credential, out, shown=change.standing)
+    _tell(renewed, change, as_json=as_json)
+
+
+def _agree(change: DeviceChange, question: str, *, yes: bool, dry_run: bool, as_json: bool) -> None:
+    """Show a change and come back if it is wanted; else the command ends, and nothing was changed."""
+    if not as_json:
+        for line in change.lines:
+            typer.echo(visible(line))
+        if change.difference is not None:
+            print_difference(change.difference)
+        for line in change.certificates:
+            say(line)
+        for test in change.removed_tests:
+            say(f"this test of the policy expects it to be let in, and is taken out: {test}")
+    if change.trouble:
+        say(f"warning: the policy cannot be changed, only its certificates are revoked: {change.trouble}")
+    if dry_run:
+        if as_json:
+            print_json({"applied": False, **_document(change)})
+        else:
+            say("nothing was changed")
+        leave(Exit.OK)
+    ask_unless(question, yes=yes)
+
+
+def _document(change: DeviceChange) -> dict[str, object]:
+    return {
+        "policy_lines": change.lines,
+        "difference": change.difference,
+        "certificates": change.certificates,
+        "removed_tests": change.removed_tests,
+        "trouble": change.trouble,
+    }
 
 
 def _credential(
@@ -192,7 +263,7 @@ def _credential(
 def _new_credential(csr: Path | None, *, p12: bool, days: int) -> NewKey | SigningRequest:
     lifetime = timedelta(days=days)
     if csr is None:
-        return NewKey(lifetime, _passphrase() if p12 else None)
+        return NewKey(lifetime)
     if p12:
         say("error: --p12 holds a key, and with --csr the device keeps its own")
         leave(Exit.USAGE)
@@ -216,14 +287,15 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def _tell(added: DeviceAdded, line: str, *, as_json: bool) -> None:
+def _tell(added: DeviceAdded, change: DeviceChange, *, as_json: bool) -> None:
     if as_json:
-        print_json({"device": added.device.name, "files": added.files, "policy_line": line})
+        made = {"device": added.device.name, "files": added.files, "policy_line": added.policy_line}
+        print_json({"applied": True, **made, **_document(change)})
         return
     for path in added.files:
         typer.echo(path)
-    if line:
-        say(f"added to [devices]: {line}")
+    if added.policy_line:
+        say(f"added to [devices]: {added.policy_line}")
 
 
 def _trial(opened: Site, added: DeviceAdded) -> str | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-import typer
-
 from leadglass.admin.device_learn import accepted_device
 from leadglass.app import Site
 from leadglass.archive.adoption import Adoption, Kept
+from leadglass.cli.asking import ask_unless
 from leadglass.cli.output import Exit, leave, print_fields, print_json, say
 from leadglass.model.action import Verb
 from leadglass.policy.model import LEARNING_PREFIX
@@ -67,6 +66,5 @@ def _wanted(kept: Sequence[Kept], question: str, *, yes: bool, dry_run: bool, as
         else:
             say(f"{_sum(kept)} are kept")
         return False
-    if not yes:
-        typer.confirm(question, abort=True, err=True)
+    ask_unless(question, yes=yes)
     return True

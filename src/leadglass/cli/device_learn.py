@@ -20,10 +20,11 @@ from leadglass.admin.device_learn import (
     record_watched,
 )
 from leadglass.app import Site, local_site
+from leadglass.cli.asking import DryRunOption, answered_yes
 from leadglass.cli.device_kept import discard_kept, release_kept
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, print_json, print_rows, say
-from leadglass.cli.zones import apply_proposal, last_day_of
+from leadglass.cli.zones_change import apply_proposal, last_day_of
 from leadglass.model.action import Verb
 from leadglass.policy import QuestionInvalid
 from leadglass.use_cases import desk_of, trail_of
@@ -55,9 +56,7 @@ def learn(
     ] = False,
     reason: Reason = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask: accept every line.")] = False,  # noqa: FBT002  a flag
-    dry_run: Annotated[  # noqa: FBT002  a flag of the command line
-        bool, typer.Option("--dry-run", help="Show it, and change nothing.")
-    ] = False,
+    dry_run: DryRunOption = False,  # noqa: FBT002  a flag of the command line
     as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
 ) -> None:
     """Watch one address before its device has a rule, then accept a rule of what was seen, line by line.
@@ -136,7 +135,7 @@ def _propose(
 
 
 def _accepts(item: Item) -> bool:
-    return typer.confirm(f"{_line(item)}  ({item.seen}) ?", err=True)
+    return answered_yes(f"{_line(item)}  ({item.seen}) ?")
 
 
 def _line(item: Item) -> str:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 from rich.progress import Progress
 
 from leadglass.app import local_site, read_site_settings
+from leadglass.cli.asking import DryRunOption, YesOption, ask_unless
 from leadglass.cli.files import home_of
 from leadglass.cli.output import JsonOption, message_console, print_json, print_rows, say
 from leadglass.model.action import Verb
 from leadglass.use_cases import retention_of
 
 retention_app = typer.Typer(help="Rules by which studies go to the bin by themselves.", no_args_is_help=True)
-
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would go.")]
 
 
 @retention_app.command("show")
@@ -47,8 +43,8 @@ def show(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa: 
 @retention_app.command("run")
 def run(
     context: typer.Context,
-    dry_run: DryRun = False,  # noqa: FBT002  a flag of the command line
-    yes: Yes = False,  # noqa: FBT002  the same
+    dry_run: DryRunOption = False,  # noqa: FBT002  a flag of the command line
+    yes: YesOption = False,  # noqa: FBT002  the same
     as_json: JsonOption = False,  # noqa: FBT002  the same
 ) -> None:
     """Move to the bin what the rules say. A running server does so once a day."""
@@ -70,8 +66,7 @@ def run(
             print_rows(("study", "rule", "received", "instances", "bytes"), rows)
         gone = 0
         if due and not dry_run:
-            if not yes:
-                typer.confirm(f"Move {len(due)} studies to the bin?", abort=True, err=True)
+            ask_unless(f"Move {len(due)} studies to the bin?", yes=yes)
             with Progress(console=message_console(), transient=True) as progress:
                 task = progress.add_task("to the bin", total=len(due))
 

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
-from leadglass.admin.desk import Desk
-from leadglass.admin.policy_apply import (
-    Proposal,
-    propose,
-    propose_former,
-    propose_rule,
-    put_in_force,
-)
 from leadglass.admin.policy_explain import Advice, advice_on, explain_question
 from leadglass.admin.policy_files import check_file
 from leadglass.admin.policy_reach import Wanted, difference, prove_invariant, reach_of
@@ -25,17 +15,15 @@ from leadglass.app import Site, local_site
 from leadglass.audit.read import AuditLine, Filters
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, print_json, print_rows, say, visible
+from leadglass.cli.zones_change import allow, apply, print_difference, rollback
 from leadglass.cli.zones_ever import DAYS, show_use
 from leadglass.cli.zones_render import render
 from leadglass.model.action import MACHINE_VERBS, PERSON_VERBS, Verb
 from leadglass.model.decision import Decision, Rung, RungState
 from leadglass.model.event import Outcome
-from leadglass.model.permit import Permit
 from leadglass.policy import Checked, QuestionInvalid
-from leadglass.policy.narrowest import AllowedAlready, NoRuleHelps
-from leadglass.policy.reach import Difference
 from leadglass.sitefile.finding import Severity
-from leadglass.use_cases import desk_of, trail_of
+from leadglass.use_cases import trail_of
 
 app = typer.Typer(help="Check the policy, and ask it who may do what.", no_args_is_help=True)
 
@@ -45,11 +33,8 @@ MARKS = {RungState.PASSED: "ok", RungState.FAILED: "NO", RungState.NOT_REACHED: 
 File = Annotated[
     Path | None, typer.Argument(help="A policy file; the site's own if left out.", show_default=False)
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show it, and change nothing.")]
-
-
-app.command()(render)
+for _command in (render, apply, allow, rollback):
+    app.command()(_command)
 
 
 @app.command()
@@ -249,121 +234,6 @@ def prove(
         typer.echo(visible(f"does not hold: {counterexample}"))
     if not verdict.holds:
         leave(Exit.FINDINGS)
-
-
-@app.command()
-def apply(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The policy to put in force.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the audit trail.")] = "",
-    yes: Yes = False,  # noqa: FBT002  a flag of the command line
-    dry_run: DryRun = False,  # noqa: FBT002  a flag of the command line
-    as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
-) -> None:
-    """Put a policy in force: check it, run its tests, show what it opens and closes, ask, replace.
-
-    A running server takes it within a second: what is still allowed goes on, what no longer is is cut.
-    """
-    with local_site(home_of(context)) as site:
-        permit, desk = site.permit(Verb.MANAGE), desk_of(site)
-        proposal = propose(permit, desk, file)
-        apply_proposal(permit, desk, proposal, reason, yes=yes, dry_run=dry_run, as_json=as_json)
-
-
-@app.command()
-def allow(
-    context: typer.Context,
-    question: Annotated[list[str], typer.Argument(help="Such as: us1 find.")],
-    expires: Annotated[
-        str, typer.Option("--expires", metavar="DAYS|DATE", help="The rule's last day: 7d, or 2027-01-31.")
-    ] = "7d",
-    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the rule and the audit.")] = "",
-    yes: Yes = False,  # noqa: FBT002  a flag of the command line
-    dry_run: DryRun = False,  # noqa: FBT002  a flag of the command line
-    as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
-) -> None:
-    """Write the narrowest rule that permits something: one caller, one verb, one target, until a day.
-
-    It runs the policy's tests, shows what opens, and asks. What a guard or condition stops, no rule permits.
-    """
-    with local_site(home_of(context)) as site:
-        permit, desk = site.permit(Verb.MANAGE), desk_of(site)
-        try:
-            last_day = last_day_of("--expires", expires, site.clock.now())
-            proposal = propose_rule(permit, desk, " ".join(question), last_day, reason)
-        except AllowedAlready as error:
-            say(str(error))
-            return
-        except NoRuleHelps as error:
-            say(f"error: {error}")
-            leave(Exit.FINDINGS)
-        except QuestionInvalid as error:
-            say(f"error: {error}")
-            leave(Exit.USAGE)
-        apply_proposal(permit, desk, proposal, reason, yes=yes, dry_run=dry_run, as_json=as_json)
-
-
-def last_day_of(option: str, text: str, now: datetime) -> date:
-    """The day that an option such as ``7d`` or ``2027-01-31`` means.
-
-    Raises:
-        QuestionInvalid: neither, or it has passed.
-    """
-    today = now.astimezone(UTC).date()
-    days = re.fullmatch(r"([0-9]{1,4})d", text)
-    try:
-        last_day = today + timedelta(days=int(days[1])) if days else date.fromisoformat(text)
-    except ValueError:
-        raise QuestionInvalid(f"{option} {text!r} is no time; write 7d, or a day like 2027-01-31") from None
-    if last_day < today:
-        raise QuestionInvalid(f"{option} {text} has passed")
-    return last_day
-
-
-@app.command()
-def rollback(
-    context: typer.Context,
-    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the audit trail.")] = "",
-    yes: Yes = False,  # noqa: FBT002  a flag of the command line
-    dry_run: DryRun = False,  # noqa: FBT002  a flag of the command line
-    as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
-) -> None:
-    """Put the policy back that the last change replaced. Rolling back twice is where you were."""
-    with local_site(home_of(context)) as site:
-        permit, desk = site.permit(Verb.MANAGE), desk_of(site)
-        proposal = propose_former(permit, desk)
-        apply_proposal(permit, desk, proposal, reason, yes=yes, dry_run=dry_run, as_json=as_json)
-
-
-def apply_proposal(
-    permit: Permit, desk: Desk, proposal: Proposal, reason: str, *, yes: bool, dry_run: bool, as_json: bool
-) -> bool:
-    """Show what a policy opens and closes, ask, and put it in force; whether it now is and was not."""
-    if proposal.standing_is_broken:
-        say("warning: the policy in place has errors; this is compared with one that permits nothing")
-    if not as_json:
-        print_difference(proposal.difference)
-    wanted = not proposal.is_standing and not dry_run
-    if wanted and not yes:
-        typer.confirm("Put it in force?", abort=True, err=True)
-    if wanted:
-        put_in_force(permit, desk, proposal, reason)
-    if as_json:
-        print_json({"applied": wanted, "difference": proposal.difference})
-    elif proposal.is_standing:
-        say("it is in place already")
-    else:
-        say("in place; 'zones rollback' puts the old one back" if wanted else "nothing was changed")
-    return wanted
-
-
-def print_difference(difference: Difference) -> None:
-    """A line for each thing that opens or closes."""
-    for mark, reaches in (("+", difference.opened), ("-", difference.closed)):
-        for each in reaches:
-            typer.echo(visible(f"{mark} {each}"))
-    opened, closed = len(difference.opened), len(difference.closed)
-    say(f"{opened} opened, {closed} closed; {difference.examined} cells examined")
 
 
 def print_decision(question: str, decision: Decision) -> None:

@@ -15,7 +15,7 @@ from leadglass.cli.output import Exit
 from leadglass.identity.clock import SystemClock
 from leadglass.model.action import Verb
 from leadglass.model.event import AuditEvent, Outcome
-from tests.support.command_line import Ended, Leadglass
+from tests.support.command_line import Ended, Leadglass, at_a_terminal
 from tests.support.site import LiveSite
 
 ADDRESS = "127.0.0.9"
@@ -30,13 +30,11 @@ def answers(monkeypatch: pytest.MonkeyPatch, *refused: str) -> list[str]:
     """A person at the terminal who says yes, but to questions that begin like these; what they were asked."""
     asked: list[str] = []
 
-    def confirm(text: str, *, abort: bool = False, **_options: object) -> bool:
+    def confirm(text: str, **_options: object) -> bool:
         asked.append(text)
-        said_no = text.startswith(refused)
-        if said_no and abort:
-            raise typer.Abort
-        return not said_no
+        return not text.startswith(refused)
 
+    at_a_terminal(monkeypatch)
     monkeypatch.setattr(typer, "confirm", confirm)
     return asked
 

@@ -53,7 +53,7 @@ def test_a_proposal_is_checked_compared_and_applied_as_any_policy(
     assert allowed.code == Exit.OK
     explained = leadglass("--home", live.home, "zones", "explain", "ct-room-1 store")
     assert explained.code == Exit.OK
-    renewed = leadglass("--home", live.home, "device", "renew", "ws1", "--out", tmp_path / "ws1")
+    renewed = leadglass("--home", live.home, "device", "renew", "ws1", "--out", tmp_path / "ws1", "--yes")
     assert renewed.code == Exit.OK
     assert (tmp_path / "ws1" / "cert.pem").exists()
 

@@ -234,7 +234,17 @@ class TestCheck:
 class TestDevice:
     def add(self, leadglass: Leadglass, live: LiveSite, *extra: object) -> None:
         ended = leadglass(
-            "--home", live.home, "device", "add", "ct1", "--zone", "modalities", "--ae", "CT1", *extra
+            "--home",
+            live.home,
+            "device",
+            "add",
+            "--yes",
+            "ct1",
+            "--zone",
+            "modalities",
+            "--ae",
+            "CT1",
+            *extra,
         )
         assert ended.code == Exit.OK, ended.err
 
@@ -244,18 +254,19 @@ class TestDevice:
         listed = leadglass("--home", live.home, "device", "list")
         assert listed.out.startswith("ct1\tmodalities\tmtls\tCT1\tCT,SR\t")
         assert leadglass("--home", live.home, "device", "list", "--json").json[0]["name"] == "ct1"
-        revoked = leadglass("--home", live.home, "device", "revoke", "ct1")
+        revoked = leadglass("--home", live.home, "device", "revoke", "--yes", "ct1")
         assert (revoked.code, "is revoked; 1 certificates" in revoked.err) == (Exit.OK, True)
         assert "revoked" in leadglass("--home", live.home, "device", "list").out
-        renewed = leadglass("--home", live.home, "device", "renew", "ct1", "--out", tmp_path / "new")
+        renewed = leadglass("--home", live.home, "device", "renew", "--yes", "ct1", "--out", tmp_path / "new")
         assert renewed.code == Exit.OK
         assert (tmp_path / "new" / "key.pem").stat().st_mode & 0o777 == 0o600
-        again = leadglass("--home", live.home, "device", "revoke", "ct1", "--json")
+        again = leadglass("--home", live.home, "device", "revoke", "--yes", "ct1", "--json")
         assert again.json["serials"]
 
     def test_json_of_add(self, leadglass: Leadglass, live: LiveSite, tmp_path: Path) -> None:
         ended = leadglass(
-            "--home", live.home, "device", "add", "ct1", "--zone", "modalities", "--ae", "CT1", "--out",
+            "--home", live.home, "device", "add", "--yes", "ct1", "--zone", "modalities", "--ae", "CT1",
+            "--out",
             tmp_path / "ct1", "--json",
         )  # fmt: skip
         assert ended.json["device"] == "ct1"
@@ -267,6 +278,7 @@ class TestDevice:
             live.home,
             "device",
             "add",
+            "--yes",
             "us1",
             "--zone",
             "legacy",
@@ -290,19 +302,23 @@ class TestDevice:
         self.add(leadglass, live, "--p12", "--out", tmp_path / "ct1")
         assert (tmp_path / "ct1" / "device.p12").exists()
         monkeypatch.setenv("LEADGLASS_P12_PASSPHRASE", "")
-        ended = leadglass("--home", live.home, "device", "renew", "ct1", "--p12", "--out", tmp_path / "new")
+        ended = leadglass(
+            "--home", live.home, "device", "renew", "--yes", "ct1", "--p12", "--out", tmp_path / "new"
+        )
         assert ended.code == Exit.USAGE
 
     def test_a_request_of_the_devices_own(self, leadglass: Leadglass, live: LiveSite, tmp_path: Path) -> None:
         csr = tmp_path / "request.pem"
         missing = leadglass(
-            "--home", live.home, "device", "add", "ct1", "--zone", "modalities", "--ae", "CT1", "--csr", csr,
+            "--home", live.home, "device", "add", "--yes", "ct1", "--zone", "modalities", "--ae", "CT1",
+            "--csr", csr,
             "--out", tmp_path / "ct1",
         )  # fmt: skip
         assert missing.code == Exit.ERROR
         csr.write_text("no request")
         wrong = leadglass(
-            "--home", live.home, "device", "add", "ct1", "--zone", "modalities", "--ae", "CT1", "--csr", csr,
+            "--home", live.home, "device", "add", "--yes", "ct1", "--zone", "modalities", "--ae", "CT1",
+            "--csr", csr,
             "--out", tmp_path / "ct1",
         )  # fmt: skip
         assert wrong.code == Exit.ERROR
@@ -319,7 +335,17 @@ class TestDevice:
         self, leadglass: Leadglass, live: LiveSite, options: list[str]
     ) -> None:
         ended = leadglass(
-            "--home", live.home, "device", "add", "ct1", "--zone", "modalities", "--ae", "CT1", *options
+            "--home",
+            live.home,
+            "device",
+            "add",
+            "--yes",
+            "ct1",
+            "--zone",
+            "modalities",
+            "--ae",
+            "CT1",
+            *options,
         )
         assert ended.code == Exit.USAGE
 
@@ -331,11 +357,12 @@ class TestDevice:
         text = policy.read_text(encoding="utf-8")
         policy.write_text(text.replace("allow = [", 'allow = ["ct1 find archive", ', 1), encoding="utf-8")
         ended = leadglass(
-            "--home", live.home, "device", "add", "ct2", "--zone", "modalities", "--ae", "CT2", "--out",
+            "--home", live.home, "device", "add", "--yes", "ct2", "--zone", "modalities", "--ae", "CT2",
+            "--out",
             tmp_path / "ct2",
         )  # fmt: skip
         assert ended.code == Exit.POLICY_TESTS_FAILED
         assert not (tmp_path / "ct2").exists() or not list((tmp_path / "ct2").iterdir())
 
     def test_an_unknown_device_is_an_error(self, leadglass: Leadglass, live: LiveSite) -> None:
-        assert leadglass("--home", live.home, "device", "revoke", "nobody").code == Exit.ERROR
+        assert leadglass("--home", live.home, "device", "revoke", "--yes", "nobody").code == Exit.ERROR

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from leadglass.cli.output import Exit
-from tests.support.command_line import Leadglass
+from tests.support.command_line import Leadglass, at_a_terminal
 from tests.support.policies import EXAMPLE
 from tests.support.site import LiveSite
 
@@ -37,10 +37,9 @@ def answers(monkeypatch: pytest.MonkeyPatch, *, yes: bool) -> list[str]:
 
     def confirm(text: str, **_options: object) -> bool:
         asked.append(text)
-        if not yes:
-            raise typer.Abort
-        return True
+        return yes
 
+    at_a_terminal(monkeypatch)
     monkeypatch.setattr(typer, "confirm", confirm)
     return asked
 
@@ -135,6 +134,7 @@ def test_policy_that_somebody_changes_while_the_question_stands_is_not_overwritt
         policy.write_text(other, encoding="utf-8")
         return True
 
+    at_a_terminal(monkeypatch)
     monkeypatch.setattr(typer, "confirm", confirm)
     ended = leadglass("--home", live.home, "zones", "apply", draft)
     assert ended.code == Exit.ERROR
