@@ -16,10 +16,10 @@ from typing import Protocol
 import structlog
 
 from leadglass.audit.coalesce import DenialCoalescer
-from leadglass.audit.decided import event_of, kind_of, over_budget, stopped_at, summary
+from leadglass.audit.decided import event_of, kind_of, over_budget, stopped_at, summary, with_equipment
 from leadglass.ledger import Account, Ledger, Traffic, before_one_more
 from leadglass.model.action import NO_FACTS, Action, Facts, Verb
-from leadglass.model.caller import Archive, Caller, Peer, Person, Transport
+from leadglass.model.caller import UNKNOWN_EQUIPMENT, Archive, Caller, Equipment, Peer, Person, Transport
 from leadglass.model.clock import Clock
 from leadglass.model.decision import Decision, Rung, Step
 from leadglass.model.errors import NotAdmitted, NotPermitted, TooManyAssociations
@@ -142,11 +142,17 @@ class Gate:
         device = self._policy.lookup.by_ae.get(ae)
         return device if device is not None and device.address is not None else None
 
-    def admit(self, peer: Peer, association: str, why_full: Callable[[str], str]) -> Admission:
+    def admit(
+        self,
+        peer: Peer,
+        association: str,
+        why_full: Callable[[str], str],
+        equipment: Equipment = UNKNOWN_EQUIPMENT,
+    ) -> Admission:
         """Let an association begin.
 
         ``why_full`` is asked about a device that the policy admits: why it may have no further
-        association now, or nothing.
+        association now, or nothing. ``equipment`` is recorded of whoever is admitted.
 
         Raises:
             NotAdmitted: refused; the ladder is in the audit trail, not in the error.
@@ -164,7 +170,7 @@ class Gate:
             told = self._record_denial("association.refused", peer, decision, association=association)
             raise TooManyAssociations(summary(decision), folded=not told)
         event = event_of("association.admitted", Outcome.ALLOWED, peer, decision, association=association)
-        self._recorder.record([event])
+        self._recorder.record([with_equipment(event, equipment)])
         return Admission(decision.who, decision.zone or "", decision.site, answer.verbs)
 
     def record_not_offered(self, peer: Peer, verbs: Iterable[Verb], association: str) -> None:

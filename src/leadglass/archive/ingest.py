@@ -320,4 +320,5 @@ class Incoming:
             patient_id=record.attributes.get(PATIENT_ID, ""),
             modality=record.modality,
             certificate=caller.foreign_certificate,
+            size_bytes=self._size_bytes,
         )

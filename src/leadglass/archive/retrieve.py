@@ -267,9 +267,12 @@ class Retrieval:
     def close(self, sent: Sequence[StoredInstance], failed_count: int, reason: str) -> None:
         """Record what left the archive: a line for each study, and how it left; others for what did not."""
         self._give_back(sent)
-        for (study, demand), count in Counter((each.study, self._demand(each)) for each in sent).items():
+        lots: dict[tuple[Uid, str], list[int]] = {}
+        for each in sent:
+            lots.setdefault((each.study, self._demand(each)), []).append(each.size_bytes)
+        for (study, demand), sizes in lots.items():
             released = f"{Release.DEIDENTIFIED}, by {demand}" if demand else ""
-            self._retriever.record(self._event(Outcome.DONE, count, study, released))
+            self._retriever.record(self._event(Outcome.DONE, len(sizes), study, released, sum(sizes)))
         withheld = Counter(self._withheld.values())
         for why, count in withheld.items():
             told = f"not released, for it cannot be de-identified: {why}"
@@ -280,7 +283,9 @@ class Retrieval:
                 self._event(Outcome.FAILED, failed_count, Uid(""), reason or "sub-operations failed")
             )
 
-    def _event(self, outcome: Outcome, count: int, study: Uid, reason: str) -> AuditEvent:
+    def _event(
+        self, outcome: Outcome, count: int, study: Uid, reason: str, size_bytes: int = 0
+    ) -> AuditEvent:
         caller = self._wanted.caller
         return AuditEvent(
             kind="retrieval.sent",
@@ -298,6 +303,7 @@ class Retrieval:
             study=study,
             reason=reason,
             count=count,
+            size_bytes=size_bytes,
         )
 
 

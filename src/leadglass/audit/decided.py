@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from leadglass.model.action import SITE_VERBS, Action
-from leadglass.model.caller import Archive, Caller, LocalAdministrator, Peer, Person
+from leadglass.model.caller import Archive, Caller, Equipment, LocalAdministrator, Peer, Person
 from leadglass.model.decision import Decision, Rung, RungState, Step
 from leadglass.model.event import AuditEvent, Outcome
 
@@ -69,6 +69,16 @@ def event_of(
         ladder=() if outcome is Outcome.ALLOWED else decision.ladder,
         association=association,
         certificate=caller.foreign_certificate if isinstance(caller, Peer) else "",
+    )
+
+
+def with_equipment(event: AuditEvent, equipment: Equipment) -> AuditEvent:
+    """The same line, with what the peer said of its software and how its connection is protected."""
+    return replace(
+        event,
+        implementation=equipment.implementation,
+        tls=equipment.tls,
+        certificate_until=equipment.certificate_until,
     )
 
 

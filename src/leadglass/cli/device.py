@@ -31,6 +31,7 @@ from leadglass.admin.devices import (
 )
 from leadglass.app import Home, Site, local_site, standing_policy
 from leadglass.cli.asking import DryRunOption, YesOption, ask_unless
+from leadglass.cli.device_assets import show, show_risk
 from leadglass.cli.device_learn import learn
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, print_json, print_rows, say, visible
@@ -47,6 +48,7 @@ LOOPBACK = IPv4Address("127.0.0.1")
 
 app = typer.Typer(help="Add, list and revoke devices.", no_args_is_help=True)
 app.command()(learn)
+app.command()(show)
 
 Name = Annotated[str, typer.Argument(help="The device's name in the policy: a-z, 0-9 and hyphens.")]
 Csr = Annotated[Path | None, typer.Option("--csr", help="Sign the device's own request (PKCS #10, PEM).")]
@@ -123,9 +125,18 @@ def add(
 
 
 @app.command("list")
-def list_(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa: FBT002  a flag of the command line
+def list_(
+    context: typer.Context,
+    risk: Annotated[  # noqa: FBT002  a flag of the command line
+        bool, typer.Option("--risk", help="What should worry of each, the worst first.")
+    ] = False,
+    as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
+) -> None:
     """The devices of the policy."""
     home = home_of(context)
+    if risk:
+        show_risk(home, as_json=as_json)
+        return
     with local_site(home) as opened:
         permit = opened.permit(Verb.STATUS)
         rows = list_devices(permit, desk_of(opened), standing_policy(home, opened.clock)[0])

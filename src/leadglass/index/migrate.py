@@ -14,7 +14,7 @@ from leadglass.index.engine import reading
 from leadglass.index.failures import database_failures
 from leadglass.model.errors import ConfigurationInvalid
 
-CURRENT: Final = "r0002"
+CURRENT: Final = "r0003"
 """The newest revision in ``migrations/versions``."""
 
 _VERSIONS_TABLE: Final = text(

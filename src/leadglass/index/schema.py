@@ -213,6 +213,28 @@ damaged: Final = Table(
     Column("found_at_us", Integer, nullable=False),
 )
 
+# What the audit trail tells of a device: each value of a fact, and when it was first and last seen.
+asset_fact: Final = Table(
+    "asset_fact",
+    METADATA,
+    Column("device", Text, primary_key=True),
+    Column("fact", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("first_us", Integer, nullable=False),
+    Column("last_us", Integer, nullable=False),
+)
+
+# How much a device did on a day, by verb. ``day`` is counted from 1970, in UTC.
+asset_day: Final = Table(
+    "asset_day",
+    METADATA,
+    Column("device", Text, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("verb", Text, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+)
+
 # How far work that takes hours has come, by its name; JSON of its own.
 progress: Final = Table(
     "progress",

@@ -57,6 +57,23 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Equipment:
+    """What a peer says of its software, and how its connection is protected. Decides nothing.
+
+    ``implementation`` is its implementation class UID and version name (PS3.7 §D.3.3.2), in words of the
+    peer's own; ``tls`` the protocol version and cipher suite; ``certificate_until`` the last day of the
+    certificate it showed, as ISO 8601. Each is empty where there is none.
+    """
+
+    implementation: str = ""
+    tls: str = ""
+    certificate_until: str = ""
+
+
+UNKNOWN_EQUIPMENT = Equipment()
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """A human with a session. ``roles`` as the policy writes them: ``role:radiologist``.
 

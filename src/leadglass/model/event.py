@@ -28,6 +28,8 @@ class AuditEvent:
     ``study``, ``instance`` and ``patient_id`` only where PS3.15 §A.5 needs them; never a
     patient's name. ``count`` sums what was folded into this line. ``reason`` is free of PHI.
     ``modality`` is that of an object that came in; ``certificate`` the SHA-256 of a foreign one shown.
+    ``implementation``, ``tls`` and ``certificate_until`` are of a machine's association, as
+    ``model.caller.Equipment`` has them. ``size_bytes`` sums the data sets that came in or were sent.
     """
 
     kind: str
@@ -51,6 +53,10 @@ class AuditEvent:
     count: int = 1
     modality: str = ""
     certificate: str = ""
+    implementation: str = ""
+    tls: str = ""
+    certificate_until: str = ""
+    size_bytes: int = 0
 
 
 def under(

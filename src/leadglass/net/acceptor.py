@@ -260,8 +260,9 @@ class Acceptor:
         upper_layer = self.conversation.connection.association
         if not allows(upper_layer.state, MachineEvent.ASSOCIATE_ACCEPT):
             return  # broken off in the same breath; that event comes next
+        tls = self.conversation.connection.tls
         admission = admit_or_reject(
-            self._hosting.gate, self._peer, request, self._association, self._roster.why_full
+            self._hosting.gate, self._peer, request, self._association, self._roster.why_full, tls
         )
         if isinstance(admission, AssociateReject):
             upper_layer.reject(admission)
