@@ -127,7 +127,7 @@ RENEWED = ("device", "renew", "ct1", "--out", "OUT")
 ASKING = (
     (ADDED, "Add ct2?", '+ ct2 = { zone = "modalities"', "+ ct2 store archive"),
     (("device", "revoke", "ct1"), "Revoke ct1?", "revoked = ", "- ct1 store archive"),
-    (RENEWED, "Renew ct1?", "policy.toml:10 + ct1 = ", "+ ct1 store archive"),
+    (RENEWED, "Renew ct1?", "policy.toml:10 + ct1  = ", "+ ct1 store archive"),
 )
 
 
