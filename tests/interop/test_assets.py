@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,31 @@ def test_device_that_nobody_knows_is_told_so(site: LiveSite) -> None:
     shown = leadglass(site.home, "device", "show", "ct9")
     assert shown.exit_code == 1
     assert "no device 'ct9' in the policy" in shown.err
+
+
+def test_overdue_review_refuses_and_tells_the_owner_in_log_status_and_audit(
+    site: LiveSite, tmp_path: Path
+) -> None:
+    old = Dcmtk(site.plain_port, "US1", ARCHIVE_AE)
+    site.add_device("us1", "legacy", "US1")
+    policy = site.home / "policy.toml"
+    text, dates = re.subn(r"review_by = [0-9-]+", "review_by = 2026-01-31", policy.read_text())
+    text, owners = re.subn(r'(us1\s*=\s*\{ zone = "legacy",)', r'\1 owner = "maternity",', text)
+    assert (dates, owners) == (1, 1)
+    policy.write_text(text)
+    told = "the review of zones.legacy was due 2026-01-31; what it permits is refused; owner: maternity"
+    for _ in range(2):  # the second start does not record it again
+        with site.served() as server:
+            deadline_s = time.monotonic() + 20
+            while not (told in server.text() and site.audit("review.overdue")):
+                assert time.monotonic() < deadline_s, server.text()
+                time.sleep(0.05)
+            assert old.echo().exit_code != 0
+            ended = leadglass(site.home, "status")
+            assert server.stop() == 0, server.text()
+        assert ended.exit_code == 3
+        assert told in " ".join(ended.err.split())
+    (line,) = site.audit("review.overdue")
+    assert told == line.event.reason
+    assert "review" in site.audit("association.refused")[-1].event.reason
+    assert leadglass(site.home, "audit", "verify").exit_code == 0

@@ -12,9 +12,9 @@ from leadglass.admin.asset_register import CERTIFICATE, IMPLEMENTATION
 from leadglass.index.assets import Seen, Volume
 from leadglass.model.action import Verb
 from leadglass.model.caller import Transport
-from leadglass.policy.conditions.review_by import ReviewBy
 from leadglass.policy.model import Device
 from leadglass.policy.policy import Policy
+from leadglass.policy.reviews import reviews
 
 LOOKED_AT = timedelta(days=90)
 CHANGED_LATELY = timedelta(days=30)
@@ -108,26 +108,13 @@ def _certificate(device: Device, known: Known, today: date) -> Iterator[Worry]:
 
 
 def _reviews(policy: Policy, device: Device, today: date) -> Iterator[Worry]:
-    for where, review in _reviews_of(policy, device):
-        if review.last_day < today:
+    for review in reviews(policy):
+        if device.name in review.devices and review.is_overdue(today):
             yield Worry(
                 Severity.HIGH,
-                f"the review of {where} was due {review.last_day}: it is refused",
-                f"review it, then set the next date in {where}",
+                f"the review of {review.where} was due {review.last_day}: it is refused",
+                f"review it, then set the next date in {review.where}",
             )
-
-
-def _reviews_of(policy: Policy, device: Device) -> Iterator[tuple[str, ReviewBy]]:
-    zone = policy.zones[device.zone]
-    if zone.review is not None:
-        yield f"zones.{zone.name}", zone.review
-    for flow in (
-        *policy.lookup.flows_from.get(device.name, ()),
-        *policy.lookup.flows_to.get(device.name, ()),
-    ):
-        for bound in flow.term:
-            if isinstance(bound, ReviewBy):
-                yield f"flows.{flow.name}", bound
 
 
 def _changed(facts: Facts, today: date) -> Iterator[Worry]:

@@ -131,6 +131,12 @@ _ALL: Final = (
         EventType.RESTRICTED_FUNCTION,
         "somebody used more than the budget of an hour: told once an hour, beside each refusal",
     ),
+    AuditKind(
+        "review.overdue",
+        EventId.SECURITY_ALERT,
+        EventType.RESTRICTED_FUNCTION,
+        "a review was not made by its date, and what hangs on it is refused: told once for each date",
+    ),
     _moved("instance.stored", "an instance was received and is durable"),
     _moved("instance.repeated", "an instance was received that is already stored, identical"),
     _moved("instance.quarantined", "an instance contradicts what is stored and is kept apart"),

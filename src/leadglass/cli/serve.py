@@ -27,6 +27,7 @@ from leadglass.cli.descriptors import allow_many_connections
 from leadglass.cli.files import home_of
 from leadglass.cli.logs import configure_logs, log_broken_callback
 from leadglass.cli.output import say
+from leadglass.cli.review_watch import watch_reviews
 from leadglass.cli.running import Running, remove_running, serving_lock, write_running
 from leadglass.identity.clock import SystemClock
 from leadglass.model.action import Verb
@@ -146,11 +147,14 @@ class _Serving:
             erasing.add_done_callback(self._worker_ended)
             scrubbing = loop.create_task(self._scrub(permit))
             scrubbing.add_done_callback(self._worker_ended)
+            reviewing = loop.create_task(watch_reviews(self.site, permit))
+            reviewing.add_done_callback(self._worker_ended)
             watching.add_done_callback(self._worker_ended)
             keeping.add_done_callback(self._worker_ended)
             await self._stop.wait()
             watching.cancel()
             keeping.cancel()
+            reviewing.cancel()
             self._ending = True
             erasing.cancel()
             scrubbing.cancel()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import getpass
 import secrets
+from datetime import date
 from typing import Annotated
 
 import typer
 
 from leadglass.admin.site import SiteRequest, ZoneRequest, create_site
-from leadglass.app import local_site
+from leadglass.app import Site, local_site, standing_policy
 from leadglass.archive.scrub import described
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, print_fields, print_json, say
@@ -17,6 +18,8 @@ from leadglass.cli.running import read_running
 from leadglass.identity.clock import SystemClock
 from leadglass.model.action import Verb
 from leadglass.model.caller import LocalAdministrator, Transport
+from leadglass.model.errors import ConfigurationInvalid
+from leadglass.policy.reviews import Review, reviews_due
 from leadglass.sitefile import Listener, parse_socket_address
 from leadglass.use_cases import damages_of
 
@@ -88,6 +91,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa
         free_bytes = site.store.free_bytes(permit)
         damages = damages_of(site)
         scrub, damaged = damages.last_pass(permit), damages.every(permit)
+        due = _reviews_due(site)
     running = read_running(home)
     if as_json:
         print_json(
@@ -97,6 +101,7 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa
                 "free_bytes": free_bytes,
                 "scrub": scrub,
                 "damaged": damaged,
+                "reviews_due": [review for review, _ in due],
             }
         )
         return
@@ -128,8 +133,22 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa
         say(f"damaged: instance {each.sop_instance} of study {each.study_uid}: {each.what}")
     if damaged:
         say("'leadglass check' names the patients, and who sent it")
-    if damaged or (running is not None and running.trouble):
+    for review, today in due:
+        say(review.told(today))
+    overdue = any(review.is_overdue(today) for review, today in due)
+    if damaged or overdue or (running is not None and running.trouble):
         leave(Exit.FINDINGS)
+
+
+def _reviews_due(site: Site) -> list[tuple[Review, date]]:
+    """Those that are due within 30 days, with today's date there; none where the policy cannot be read."""
+    try:
+        policy = standing_policy(site.home, site.clock)[0]
+    except ConfigurationInvalid as error:
+        say(f"the policy is wrong; see 'leadglass zones check': {error}")
+        return []
+    today = site.clock.now().astimezone(policy.time_zone).date()
+    return [(review, today) for review in reviews_due(policy, today)]
 
 
 def _listener(name: str, address: str, transport: Transport) -> Listener:
