@@ -29,7 +29,7 @@ acquire = { from = ["zone:modalities", "us1"], to = "archive", can = ["store"], 
 deliver = { from = ["archive"], to = "ws1", can = ["store"], expires = 2027-01-01, review_by = 2026-12-28 }
 plain = { from = ["us2"], to = "archive", can = ["store"] }
 [grants]
-home = { who = "rads", from = ["reading"], on = "any", can = ["view"], expires = 2027-01-01, review_by = 2026-11-27 }
+home = { who = "rads", from = ["reading"], can = ["view"], hours = "07:00-20:00", review_by = 2026-11-27 }
 """
 
 
