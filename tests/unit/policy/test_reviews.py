@@ -28,8 +28,13 @@ rads = ["role:radiologist"]
 acquire = { from = ["zone:modalities", "us1"], to = "archive", can = ["store"], review_by = 2026-12-27 }
 deliver = { from = ["archive"], to = "ws1", can = ["store"], expires = 2027-01-01, review_by = 2026-12-28 }
 plain = { from = ["us2"], to = "archive", can = ["store"] }
-[grants]
-home = { who = "rads", from = ["reading"], can = ["view"], hours = "07:00-20:00", review_by = 2026-11-27 }
+[grants.home]
+who = "rads"
+from = ["reading"]
+on = "any"
+can = ["view"]
+expires = 2027-01-01
+review_by = 2026-11-27
 """
 
 
