@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from sqlalchemy import Engine
 
@@ -49,7 +49,7 @@ def assets(permit: Permit, desk: Desk, engine: Engine, policy: Policy, progress:
     now = desk.authority.clock.now()
     bring_up_to_date(permit, engine, policy.devices.keys(), now, progress)
     register = Assets(engine)
-    today = now.astimezone(policy.time_zone).date()
+    today = now.astimezone(UTC).date()  # as a review is judged
     facts, volumes = register.facts(permit), register.volumes(permit, today - LOOKED_AT)
     with reading(engine).connect() as connection:
         first = begun(connection)

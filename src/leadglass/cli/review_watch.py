@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date
+from datetime import UTC, date
 
 import structlog
 
@@ -23,7 +23,7 @@ async def watch_reviews(site: Site, permit: Permit) -> None:
     told: tuple[date, tuple[Review, ...]] | None = None
     while True:
         policy = site.gate.policy
-        today = site.clock.now().astimezone(policy.time_zone).date()
+        today = site.clock.now().astimezone(UTC).date()  # as a review is judged
         due = reviews_due(policy, today)
         if told != (today, due):
             told = (today, due)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import secrets
-from datetime import date
+from datetime import UTC, date
 from typing import Annotated
 
 import typer
@@ -147,7 +147,7 @@ def _reviews_due(site: Site) -> list[tuple[Review, date]]:
     except ConfigurationInvalid as error:
         say(f"the policy is wrong; see 'leadglass zones check': {error}")
         return []
-    today = site.clock.now().astimezone(policy.time_zone).date()
+    today = site.clock.now().astimezone(UTC).date()  # as a review is judged
     return [(review, today) for review in reviews_due(policy, today)]
 
 
