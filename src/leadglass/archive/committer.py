@@ -8,7 +8,7 @@ road. DESIGN §3, steps 6 and 7.
 
 from __future__ import annotations
 
-import queue
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -29,8 +29,8 @@ from leadglass.archive.jobs import (
     refused_line,
     result_of,
 )
-from leadglass.audit.chain import canonical
-from leadglass.audit.trail import AuditTrail
+from leadglass.archive.waiting import Stop, Waiting
+from leadglass.audit.trail import AuditTrail, Line
 from leadglass.index.entries import Conflict, Placed
 from leadglass.index.write import Writer, WriteTransaction
 from leadglass.model.clock import Clock
@@ -50,13 +50,6 @@ IDLE_CHECKPOINT_S = 5.0
 GATHER_S = 0.02
 
 log = structlog.get_logger()
-
-
-class _Stop:
-    """Ends the thread after everything queued before it."""
-
-
-_Item = StoreJob | tuple[AuditEvent, ...] | threading.Event | _Stop
 
 
 class Committer:
@@ -83,9 +76,9 @@ class Committer:
         self._random_bytes = random_bytes
         self._deliver = deliver
         self._apart = apart
-        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._waiting = Waiting(clock)
         self._in_hand = Batch()
-        self._unwritten: list[AuditEvent] = []
+        self._unwritten: list[Line] = []
         self._orphans: list[tuple[Permit, Location]] = []
         self._failure: LeadglassError | None = None
         self._disk_failure: DiskFailed | None = None
@@ -101,7 +94,7 @@ class Committer:
     def stop(self) -> None:
         """Commit everything queued, sign the audit trail's end, and return."""
         if self._thread.is_alive():
-            self._queue.put(_Stop())
+            self._waiting.put(Stop())
             self._thread.join()
         self._syncer.shutdown()
 
@@ -146,16 +139,14 @@ class Committer:
             AuditFailed: too many wait already, or nothing is committed any more.
             LocalError: a line that no trail may hold: a bug.
         """
-        lines = tuple(events)
+        lines = [Line.of(event) for event in events]  # one that cannot be written must sink no whole batch
         if not lines:
             return
         if self._ended:
             raise AuditFailed("nothing is committed any more")
-        if self._queue.qsize() + len(self._unwritten) > MAX_WAITING_EVENTS:
+        if self._waiting.line_count + len(self._unwritten) > MAX_WAITING_EVENTS:
             raise AuditFailed("the audit trail is behind")
-        for event in lines:
-            canonical(event)  # one that cannot be written must fail here, not sink a whole batch
-        self._put(lines)
+        self._waiting.add_lines(lines)
 
     def flush(self) -> None:
         """Wait until everything queued so far is durable.
@@ -169,9 +160,9 @@ class Committer:
         if self._failure is not None:
             raise AuditFailed(f"the audit trail cannot be written: {self._failure}")
 
-    def _put(self, item: _Item) -> None:
+    def _put(self, item: StoreJob | threading.Event) -> None:
         """Queue it. What comes after the thread has ended is turned away, by whoever sees it first."""
-        self._queue.put(item)
+        self._waiting.put(item)
         if self._ended:
             self._turn_away(Batch())
 
@@ -186,11 +177,7 @@ class Committer:
 
     def _turn_away(self, waiting: Batch) -> None:
         """Refuse what is in hand and what is queued."""
-        while True:
-            try:
-                self._take(waiting, self._queue.get_nowait())
-            except queue.Empty:
-                break
+        self._waiting.drain(waiting)
         if waiting.stores:
             refusal = OutOfResources("nothing is committed any more")
             self._deliver([(job.done, refusal) for job in waiting.stores])
@@ -200,9 +187,9 @@ class Committer:
     def _work(self) -> None:
         while True:
             batch = self._in_hand = self._next_batch()
-            if batch.stores or batch.events or self._unwritten:
+            if batch.stores or batch.lines or self._unwritten:
                 self._commit(batch)
-            elif batch.empty:
+            elif batch.idle:
                 self._checkpoint()
             self._in_hand = Batch()
             for decided in batch.flushed:
@@ -212,38 +199,17 @@ class Committer:
                 return
 
     def _next_batch(self) -> Batch:
-        """Everything that waits, up to a bound; waits itself when there is nothing.
+        """What is written next. Lines are gathered where others were written just before.
 
-        Lines that nobody waits for are gathered for a moment where others were written just before: a
-        workstation that asks a thousand things a second shall not cost a thousand transactions. After a
-        failure there is no waiting: the first line that can be written opens the archive again.
+        After a failure there is no gathering: the first line that can be written opens the archive again.
         """
-        batch = Batch()
-        try:
-            self._take(batch, self._queue.get(timeout=RETRY_S if self._unwritten else IDLE_CHECKPOINT_S))
-            gather_until_s = self._committed_at_s + GATHER_S
-            while not batch.full and not batch.stop:
-                hurry = batch.awaited or self._unwritten or self._failure is not None
-                left_s = 0.0 if hurry else gather_until_s - self._clock.monotonic_s()
-                self._take(batch, self._queue.get(timeout=left_s) if left_s > 0 else self._queue.get_nowait())
-        except queue.Empty:
-            pass
-        return batch
-
-    def _take(self, batch: Batch, item: _Item) -> None:
-        match item:
-            case StoreJob():
-                batch.add(item)
-            case threading.Event():
-                batch.flushed.append(item)
-            case _Stop():
-                batch.stop = True
-            case _:
-                batch.events.extend(item)
+        if self._unwritten or self._failure is not None:
+            return self._waiting.next_batch(RETRY_S if self._unwritten else IDLE_CHECKPOINT_S, -math.inf)
+        return self._waiting.next_batch(IDLE_CHECKPOINT_S, self._committed_at_s + GATHER_S)
 
     def _commit(self, batch: Batch) -> None:
         """Write a batch; if that fails, keep its audit lines for the next attempt and say so."""
-        self._unwritten.extend(batch.events)
+        self._unwritten.extend(batch.lines)
         results: Sequence[tuple[Done, StoreResult]]
         try:
             if self._disk_failure is not None:
@@ -271,15 +237,16 @@ class Committer:
         for job in jobs:
             job.discard()
             if len(self._unwritten) < MAX_WAITING_EVENTS:
-                self._unwritten.append(refused_line(job, str(failure)))
+                self._unwritten.append(Line.of(refused_line(job, str(failure))))
 
     def _write(self, jobs: Sequence[StoreJob]) -> list[tuple[Done, StoreResult]]:
         """One batch, all or nothing: segment first, then index and audit in one transaction."""
         older_orphans = len(self._orphans)
         with self._writer.transaction() as transaction, self._syncing() as written:
             verdicts = self._place(transaction, jobs, written) if jobs else []
-            lines = [audit_line(job, verdict) for job, verdict in zip(jobs, verdicts, strict=True)]
-            self._trail.append(transaction.connection, [*self._unwritten, *lines])
+            told = zip(jobs, verdicts, strict=True)
+            lines = [Line.of(audit_line(job, verdict)) for job, verdict in told]
+            self._trail.append_lines(transaction.connection, [*self._unwritten, *lines])
         self._mark.advance(Mark(self._trail.written.seq, self._trail.written.hash))
         self._unwritten.clear()
         del self._orphans[older_orphans:]

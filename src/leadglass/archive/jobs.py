@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import Enum
 from threading import Event
 
+from leadglass.audit.trail import Line
 from leadglass.index.entries import Conflict, ExistingInstance, NewInstance, Placed
 from leadglass.model.errors import LeadglassError, OutOfResources
 from leadglass.model.event import AuditEvent, Outcome
@@ -17,7 +18,6 @@ from leadglass.storage.large import LargeObject
 
 MAX_BATCH_OBJECTS = 256
 MAX_BATCH_BYTES = 64 << 20
-MAX_BATCH_EVENTS = 4096
 
 
 class Stored(Enum):
@@ -77,29 +77,21 @@ class Batch:
     """What is made durable together. ``flushed`` are set when it is decided."""
 
     stores: list[StoreJob] = field(default_factory=list)
-    events: list[AuditEvent] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     flushed: list[Event] = field(default_factory=list)
     size_bytes: int = 0
     stop: bool = False
+    idle: bool = False  # nothing came for a while
 
     @property
     def full(self) -> bool:
         """Whether the rest has to wait for the next one."""
-        return (
-            len(self.stores) >= MAX_BATCH_OBJECTS
-            or self.size_bytes >= MAX_BATCH_BYTES
-            or len(self.events) >= MAX_BATCH_EVENTS
-        )
+        return len(self.stores) >= MAX_BATCH_OBJECTS or self.size_bytes >= MAX_BATCH_BYTES
 
     @property
     def awaited(self) -> bool:
         """Whether somebody waits for its end."""
         return bool(self.stores or self.flushed or self.stop)
-
-    @property
-    def empty(self) -> bool:
-        """Whether nobody wants anything."""
-        return not (self.stores or self.events or self.flushed or self.stop)
 
     def add(self, job: StoreJob) -> None:
         """Take one object."""

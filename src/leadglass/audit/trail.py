@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 from sqlalchemy import Connection, Dialect, insert, select
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -29,6 +29,18 @@ _HEAD: Final = select(audit_event.c.seq, audit_event.c.hash).order_by(audit_even
 _LAST_SIGNED: Final = (
     select(audit_checkpoint.c.seq, audit_checkpoint.c.hash).order_by(audit_checkpoint.c.id.desc()).limit(1)
 )
+
+
+class Line(NamedTuple):
+    """An event and the bytes that are stored of it, which cost more to make than to hash."""
+
+    event: AuditEvent
+    body: bytes
+
+    @classmethod
+    def of(cls, event: AuditEvent) -> Self:
+        """Raises LocalError: an event that ``chain.canonical`` refuses."""
+        return cls(event, canonical(event))
 
 
 class AuditTrail:
@@ -62,16 +74,19 @@ class AuditTrail:
             AuditFailed: the database or the checkpoint file cannot take them; nothing may happen.
             LocalError: an event that ``chain.canonical`` refuses.
         """
-        if not events:
+        self.append_lines(connection, [Line.of(event) for event in events])
+
+    def append_lines(self, connection: Connection, lines: Sequence[Line]) -> None:
+        """As ``append``, of events whose bytes are made already."""
+        if not lines:
             return
-        bodies = [canonical(event) for event in events]
         with _audit_failures(connection):
             end = _end(connection)
             if self._is_due():
                 self._sign(connection, end)
             time_us = microseconds(self._clock.now())
             rows: list[dict[str, int | str | bytearray]] = []
-            for event, body in zip(events, bodies, strict=True):
+            for event, body in lines:
                 seq = end.seq + 1
                 end = Link(seq, chain_hash(end.hash, seq, time_us, self._node, body))
                 rows.append(
@@ -89,7 +104,7 @@ class AuditTrail:
             hot = _hot(connection.dialect)
             _cursor(connection).executemany(hot.insert, [hot.parameters(row) for row in rows])
         self._written = end
-        self._appended += len(events)
+        self._appended += len(lines)
 
     def checkpoint(self, connection: Connection) -> None:
         """Sign the chain's end, if it grew since it was last signed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -259,10 +260,21 @@ def test_a_line_that_no_trail_may_hold_is_refused_at_once_and_sinks_nobody(runni
 
 
 def test_a_trail_that_is_behind_takes_no_more(rig: ArchiveRig) -> None:
-    for _ in range(MAX_WAITING_EVENTS + 1):
-        rig.committer._queue.put((STARTED,))
+    rig.committer.record([STARTED] * (MAX_WAITING_EVENTS + 1))  # nobody commits yet
     with pytest.raises(AuditFailed, match="behind"):
         rig.committer.record([STARTED])
+
+
+def test_lines_that_come_while_others_are_committed_are_all_written_in_order(running: ArchiveRig) -> None:
+    def told(number: int) -> AuditEvent:
+        return replace(STARTED, reason=str(number))
+
+    for number in range(2_000):
+        running.committer.record([told(number)])
+        if number % 50 == 0:
+            time.sleep(0.001)  # let the thread catch up, wait and be woken again
+    running.committer.flush()
+    assert [line.event.reason for line in running.audit()] == [str(number) for number in range(2_000)]
 
 
 def test_stop_commits_all_that_is_queued_and_signs_the_end(rig: ArchiveRig) -> None:
