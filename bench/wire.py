@@ -43,6 +43,7 @@ SUCCESS, PENDING, PENDING_WITH_WARNING = 0x0000, 0xFF00, 0xFF01
 OWN_MAX_PDU = 262_144
 LARGEST_SENT_PDU = 262_144
 TIMEOUT_S = 120.0
+BUFFER_BYTES = 1 << 20
 
 
 class PeerFailedError(RuntimeError):
@@ -89,11 +90,13 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A received DIMSE message. ``command`` maps element numbers of group 0000 to their values."""
+    """A received DIMSE message, without its data set.
+
+    ``command`` maps element numbers of group 0000 to their values.
+    """
 
     context: int
     command: Mapping[int, bytes]
-    payload: bytes
 
     def number(self, element: int) -> int:
         """The value of a US element."""
@@ -187,7 +190,8 @@ class Association:
         raw = socket.create_connection((endpoint.host, endpoint.port), timeout=TIMEOUT_S)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = raw if endpoint.tls is None else endpoint.tls.context().wrap_socket(raw)
-        self._received = bytearray()
+        self._received = memoryview(bytearray(BUFFER_BYTES))
+        self._start = self._end = 0  # of what was received and not taken
         self.accepted: dict[int, str] = {}  # context identifier to transfer syntax
         self.max_pdu = 0
         self.window = 1
@@ -196,7 +200,7 @@ class Association:
         if kind != ASSOCIATE_AC:
             self.close()
             raise PeerFailedError(f"not associated: PDU type {kind}, {body.hex(' ')}")
-        self._learn(body)
+        self._learn(bytes(body))
 
     def _learn(self, body: bytes) -> None:
         for kind, content in items(body[68:]):
@@ -225,8 +229,8 @@ class Association:
         """Send one message."""
         self.send(pdata(context, command_set(command), payload, self.max_pdu))
 
-    def read_pdu(self) -> tuple[int, bytes]:
-        """One whole PDU: its type and body.
+    def read_pdu(self) -> tuple[int, memoryview]:
+        """One whole PDU: its type and body, to be used before the next.
 
         Raises:
             PeerFailedError: the server closed.
@@ -235,12 +239,12 @@ class Association:
         return kind, self._exactly(length)
 
     def read_message(self) -> Message:
-        """One whole message.
+        """One whole message; of its data set nothing is kept.
 
         Raises:
             PeerFailedError: the server aborted or closed.
         """
-        command, payload = bytearray(), bytearray()
+        command = bytearray()
         decoded: dict[int, bytes] = {}
         while True:
             kind, body = self.read_pdu()
@@ -249,24 +253,37 @@ class Association:
             offset = 0
             while offset < len(body):
                 length, context, control = struct.unpack_from(">IBB", body, offset)
-                fragment = memoryview(body)[offset + 6 : offset + 4 + length]
+                if control & 1:
+                    command += body[offset + 6 : offset + 4 + length]
                 offset += 4 + length
-                (command if control & 1 else payload).extend(fragment)
                 if control == 3:
                     decoded = decoded_command(bytes(command))
                 if control & 2 and (control == 2 or _no_payload(decoded)):
-                    return Message(context, decoded, bytes(payload))
+                    return Message(context, decoded)
 
-    def _exactly(self, count: int) -> bytes:
-        while len(self._received) < count:
+    def _exactly(self, count: int) -> memoryview:
+        """The next bytes; to be used before the next call. Each is copied once, out of the kernel."""
+        if count > len(self._received) - self._start:
+            self._make_room(count)
+        while self._end - self._start < count:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # lasts for one exchange
-            chunk = self._socket.recv(max(65_536, count - len(self._received)))
-            if not chunk:
+            came = self._socket.recv_into(self._received[self._end :])
+            if not came:
                 raise PeerFailedError("the server closed the connection")
-            self._received += chunk
-        taken = bytes(self._received[:count])
-        del self._received[:count]
+            self._end += came
+        taken = self._received[self._start : self._start + count]
+        self._start += count
+        if self._start == self._end:
+            self._start = self._end = 0
         return taken
+
+    def _make_room(self, count: int) -> None:
+        """Put what was received and not taken at the beginning of a buffer that holds so many bytes."""
+        rest = bytes(self._received[self._start : self._end])
+        if count > len(self._received):
+            self._received = memoryview(bytearray(count))
+        self._received[: len(rest)] = rest
+        self._start, self._end = 0, len(rest)
 
     def release(self) -> None:
         """A-RELEASE, answered, then close."""

@@ -187,6 +187,10 @@ class Acceptor:
         if not self._ended:
             self.conversation.send_all(context_id, responses)
 
+    def respond_soon(self, context_id: int, response: Command) -> None:
+        if not self._ended:
+            self.conversation.send_soon(context_id, response)
+
     def finished(self, operation: Operation) -> None:
         self._forget(operation)
         if self._connection is not None:

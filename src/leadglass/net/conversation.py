@@ -20,6 +20,7 @@ from leadglass.protocol.table import MachineEvent, allows
 
 MAX_MESSAGE_ID = 0xFFFF
 MAX_RESPONSE_BYTES = 16 << 20
+BYTES_PER_FLUSH = 768 << 10  # with what may wait already, less than connection.MAX_UNHEARD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,14 @@ class Conversation:
         else:
             self._send_now(waiting)
 
+    def send_soon(self, context_id: int, command: Command) -> None:
+        """Send one message, together with whatever is sent or flushed next."""
+        waiting = _Message(context_id, command, None)
+        if self._streaming.locked():
+            self._outbox.append(waiting)
+        else:
+            self._queue([waiting])
+
     @property
     def is_streaming(self) -> bool:
         """Whether a message of ours is half sent."""
@@ -108,13 +117,17 @@ class Conversation:
         association = self.connection.association
         association.send_command(context_id, encode_command(command), has_dataset=True)
         previous: bytes | memoryview | None = None
+        queued_bytes = 0
         async for piece in dataset:
             self._require_open()
             if previous is not None:
                 association.send_dataset_fragment(context_id, previous, is_last=False)
-                self.connection.flush()
-                self.connection.touch()
-                await self.connection.drained()
+                queued_bytes += len(previous)
+                if queued_bytes >= BYTES_PER_FLUSH:
+                    queued_bytes = 0
+                    self.connection.flush()
+                    self.connection.touch()
+                    await self.connection.drained()
             previous = piece
         self._require_open()
         association.send_dataset_fragment(context_id, previous or b"", is_last=True)
@@ -203,13 +216,16 @@ class Conversation:
             raise TransportFailed("the connection is gone")
 
     def _send_now(self, messages: Iterable[_Message]) -> None:
+        self._queue(messages)
+        self.connection.flush()
+
+    def _queue(self, messages: Iterable[_Message]) -> None:
         if not self._is_open:
             return
         for message in messages:
             pieces = None if message.dataset is None else (message.dataset,)
             command = encode_command(message.command)
             self.connection.association.send_message(message.context_id, command, pieces)
-        self.connection.flush()
 
 
 class Replies:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -26,22 +26,35 @@ class Originator:
     message_id: int
 
 
-class ReadAhead:
-    """The data set of one instance; its first pieces are read while something else is sent."""
+class DataSet:
+    """The data set of one object, read in pieces."""
 
     def __init__(self, run: RunBlocking, begin: Callable[[], Iterator[bytes]]) -> None:
         self._run = run
         self._begin = begin
         self._pieces: Iterator[bytes] | None = None
-        self._first = asyncio.ensure_future(run(self._read))
+        self._first: list[bytes] = []
+        self._failure: Exception | None = None
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """All of it, in order; iterate once.
+    def read_first(self) -> None:
+        """Read the first pieces, and keep them or why that could not be. Blocks on the disk."""
+        try:
+            self._first = self._read()
+        except Exception as error:  # noqa: BLE001  told by whoever wants the pieces
+            self._failure = error
+
+    def require(self) -> None:
+        """Pass if the first pieces are there, so that what cannot be read is known before it is sent.
 
         Raises:
-            ConversionImpossible, IntegrityBroken, KeyUnavailable
+            ConversionImpossible, IntegrityBroken, KeyUnavailable, NotDeidentifiable
         """
-        batch = await self._first
+        if self._failure is not None:
+            raise self._failure
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """All of it, in order; iterate once, after ``require``. Raises as that."""
+        batch, self._first = self._first, []
         while batch:
             for piece in batch:
                 yield piece
@@ -49,21 +62,39 @@ class ReadAhead:
                 return
             batch = await self._run(self._read)
 
-    async def ready(self) -> None:
-        """Wait for the first pieces, so that what cannot be read is known before anything is sent."""
-        await asyncio.wait([self._first])
-        self._first.result()
-
-    def discard(self) -> None:
-        """Not needed any more."""
-        if self._first.done() and not self._first.cancelled():
-            self._first.exception()  # seen, and of no more interest
-        self._first.cancel()
-
     def _read(self) -> list[bytes]:
         if self._pieces is None:
             self._pieces = self._begin()
         return list(islice(self._pieces, PIECES_PER_READ))
+
+
+class ReadAhead:
+    """Some data sets whose first pieces are read, in one go, while others are sent."""
+
+    def __init__(self, run: RunBlocking, datasets: Sequence[DataSet]) -> None:
+        self._datasets = datasets
+        self._reading = asyncio.ensure_future(run(self._read))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nobody has to wait."""
+        return self._reading.done()
+
+    async def done(self) -> None:
+        """Wait until they are read, or were found not to be readable."""
+        await asyncio.wait([self._reading])
+        self._reading.result()
+
+    def discard(self) -> None:
+        """Not needed any more."""
+        if self._reading.done() and not self._reading.cancelled():
+            self._reading.exception()  # seen, and of no more interest
+        self._reading.cancel()
+
+    def _read(self) -> list[bytes]:
+        for dataset in self._datasets:
+            dataset.read_first()
+        return []
 
 
 async def store(

@@ -198,7 +198,7 @@ class ChunkCipher:
         """Ciphertext and tag of the last chunk."""
         return self._aead.encrypt(_nonce(number), plaintext, self._binding(number, last=1))
 
-    def open(self, sealed: bytes, number: int, shape: Shape, location: Location) -> bytes:
+    def open(self, sealed: bytes | memoryview, number: int, shape: Shape, location: Location) -> bytes:
         """The plaintext of a chunk.
 
         Raises:

@@ -15,6 +15,7 @@ from leadglass.identity.session import TlsSession
 from leadglass.model.errors import LeadglassError, OutOfResources, RemoteRefused, TransportFailed
 from leadglass.model.names import AETitle, Uid
 from leadglass.net.connection import Deadlines
+from leadglass.net.conversation import BYTES_PER_FLUSH
 from leadglass.net.scu import Receive, Requestor, Target
 from leadglass.net.sending import store
 from leadglass.protocol import commands as c
@@ -292,7 +293,7 @@ def test_a_release_while_we_send_is_answered_with_an_abort() -> None:
         released = asyncio.Event()
 
         async def pieces() -> AsyncIterator[bytes]:
-            yield bytes(10)
+            yield bytes(BYTES_PER_FLUSH)
             yield bytes(10)
             await released.wait()
             yield bytes(10)

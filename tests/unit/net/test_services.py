@@ -24,6 +24,7 @@ from leadglass.model.names import AETitle, Uid
 from leadglass.model.query import Level, Root
 from leadglass.net.delivery import propose
 from leadglass.net.scp.query import FindOperation
+from leadglass.net.scp.retrieve import OBJECTS_PER_READ
 from leadglass.net.scu import ReceivedObject
 from leadglass.protocol import commands as c
 from leadglass.protocol.events import Aborted, DatasetFragment
@@ -263,6 +264,18 @@ def test_a_study_comes_as_it_was_stored(tmp_path: Path) -> None:
             assert [bytes(one.content) for one in basket.came] == [item.dataset for item in IMAGES]
             [line] = await rig.audit("retrieval.sent")
             assert (line.event.count, line.event.study, line.event.target) == (3, STUDY, "ws1")
+
+    run(scenario())
+
+
+def test_a_study_of_several_readings_comes_in_order(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        images = ct_images(2 * OBJECTS_PER_READ + 3, rows=4)
+        async with full(tmp_path, images) as rig:
+            basket = Basket()
+            last = await last_of_get(rig, basket, GET)
+            assert (last.status, last.completed, last.failed) == (Status.SUCCESS, len(images), 0)
+            assert [bytes(one.content) for one in basket.came] == [item.dataset for item in images]
 
     run(scenario())
 

@@ -33,6 +33,9 @@ class Link(Protocol):
     def respond_all(self, context_id: int, responses: Sequence[tuple[Command, bytes | None]]) -> None:
         """Send several responses, each with its data set if it has one, together."""
 
+    def respond_soon(self, context_id: int, response: Command) -> None:
+        """Send a response together with what is sent next; something must be."""
+
     def finished(self, operation: Operation) -> None:
         """The operation has had its last response."""
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import ClassVar, Protocol
 
 from leadglass.archive.retrieve import Retrieval, Retriever, Wanted, transfer_syntax_for
@@ -23,12 +24,14 @@ from leadglass.model.names import AETitle, Uid
 from leadglass.model.query import Root
 from leadglass.net.conversation import Conversation
 from leadglass.net.scp.link import Link
-from leadglass.net.sending import Originator, ReadAhead, store
+from leadglass.net.sending import DataSet, Originator, ReadAhead, store
 from leadglass.protocol.commands import CGetRq, CGetRsp, CMoveRq, CMoveRsp
 from leadglass.protocol.negotiation import NegotiatedContext
 from leadglass.protocol.status import SUBOPERATIONS_INCOMPLETE, Category, Status, category
 
 MAX_IDENTIFIER_BYTES = 1 << 20
+BYTES_PER_READ = 2 << 20  # of a lot of small objects; a large one is read in pieces
+OBJECTS_PER_READ = 32
 
 
 class Deliver(Protocol):
@@ -171,21 +174,24 @@ class RetrieveOperation(ABC):
         instances: Sequence[StoredInstance],
         counts: _Counts,
     ) -> None:
-        """One after the other; while one travels, the next is read and decrypted."""
-        ahead: _Prepared | None = None
+        """One after the other; while some travel, the next are read and decrypted."""
+        lots = iter(in_lots(instances))
+        ahead = [self._read_ahead(conversation, retrieval, lot) for lot in islice(lots, 1)]
         try:
-            for position, instance in enumerate(instances):
-                if self._cancelled:
-                    break
-                prepared = ahead or self._prepare(conversation, retrieval, instance)
-                following = instances[position + 1 : position + 2]
-                ahead = self._prepare(conversation, retrieval, following[0]) if following else None
-                counts.add(instance, await self._send(conversation, instance, prepared))
-                if counts.remaining and not self._cancelled:
-                    self._respond(Status.PENDING, counts, "")
+            while ahead and not self._cancelled:
+                ahead += [self._read_ahead(conversation, retrieval, lot) for lot in islice(lots, 1)]
+                await self._send_lot(conversation, ahead[0], counts)
+                del ahead[0]
         finally:
-            if ahead is not None and ahead.source is not None:
-                ahead.source.discard()
+            for lot in ahead:
+                lot.reading.discard()
+
+    def _read_ahead(
+        self, conversation: Conversation, retrieval: Retrieval, instances: Sequence[StoredInstance]
+    ) -> _Lot:
+        items = [self._prepare(conversation, retrieval, instance) for instance in instances]
+        datasets = [item.dataset for item in items if item.dataset is not None]
+        return _Lot(items, ReadAhead(self._link.run, datasets))
 
     def _prepare(
         self, conversation: Conversation, retrieval: Retrieval, instance: StoredInstance
@@ -194,23 +200,34 @@ class RetrieveOperation(ABC):
         try:
             transfer_syntax = transfer_syntax_for(instance, tuple(contexts))
         except LeadglassError as error:
-            return _Prepared(None, None, error.dimse_status)
-        source = ReadAhead(self._link.run, lambda: retrieval.read(instance, transfer_syntax))
-        return _Prepared(contexts[transfer_syntax], source, Status.SUCCESS)
+            return _Prepared(instance, None, None, error.dimse_status)
+        dataset = DataSet(self._link.run, lambda: retrieval.read(instance, transfer_syntax))
+        return _Prepared(instance, contexts[transfer_syntax], dataset, Status.SUCCESS)
 
-    async def _send(self, conversation: Conversation, instance: StoredInstance, prepared: _Prepared) -> int:
-        if prepared.context is None or prepared.source is None:
-            return prepared.status
+    async def _send_lot(self, conversation: Conversation, lot: _Lot, counts: _Counts) -> None:
+        if not lot.reading.is_done:
+            self._link.conversation.connection.flush()  # a pending response shall not wait for the disk
+            await lot.reading.done()
+        for item in lot.items:
+            if self._cancelled:
+                return
+            counts.add(item.instance, await self._send(conversation, item))
+            if counts.remaining and not self._cancelled:
+                self._respond(Status.PENDING, counts, "")
+
+    async def _send(self, conversation: Conversation, item: _Prepared) -> int:
+        if item.context is None or item.dataset is None:
+            return item.status
         self._link.conversation.connection.touch()
         try:
-            await prepared.source.ready()
+            item.dataset.require()
         except LeadglassError as error:
             return error.dimse_status
         return await store(
             conversation,
-            prepared.context,
-            instance.sop_instance,
-            prepared.source.pieces(),
+            item.context,
+            item.instance.sop_instance,
+            item.dataset.pieces(),
             self._originator(),
         )
 
@@ -225,9 +242,31 @@ class RetrieveOperation(ABC):
 class _Prepared:
     """A sub-operation about to go out, or the status that it failed with before."""
 
+    instance: StoredInstance
     context: NegotiatedContext | None
-    source: ReadAhead | None
+    dataset: DataSet | None
     status: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Lot:
+    """Sub-operations that follow one another, whose data sets are read in one go."""
+
+    items: Sequence[_Prepared]
+    reading: ReadAhead
+
+
+def in_lots(instances: Sequence[StoredInstance]) -> list[list[StoredInstance]]:
+    """In order: as many in a lot as are read in one go, by number and by size; at least one."""
+    lots: list[list[StoredInstance]] = []
+    left_bytes = 0
+    for instance in instances:
+        if not lots or instance.size_bytes > left_bytes or len(lots[-1]) == OBJECTS_PER_READ:
+            lots.append([])
+            left_bytes = BYTES_PER_READ
+        lots[-1].append(instance)
+        left_bytes -= instance.size_bytes
+    return lots
 
 
 class GetOperation(RetrieveOperation):
@@ -254,21 +293,21 @@ class GetOperation(RetrieveOperation):
 
     def _respond(self, status: int, counts: _Counts | None, comment: str) -> None:
         failed_list = self._failed_list(status, counts)
-        self._link.respond(
-            self._context.id,
-            CGetRsp(
-                responding_to=self._request.message_id,
-                sop_class=self._request.sop_class,
-                status=status,
-                remaining=_remaining(status, counts),
-                completed=counts.completed if counts else None,
-                failed=counts.failed if counts else None,
-                warning=counts.warning if counts else None,
-                error_comment=comment,
-                has_dataset=failed_list is not None,
-            ),
-            failed_list,
+        response = CGetRsp(
+            responding_to=self._request.message_id,
+            sop_class=self._request.sop_class,
+            status=status,
+            remaining=_remaining(status, counts),
+            completed=counts.completed if counts else None,
+            failed=counts.failed if counts else None,
+            warning=counts.warning if counts else None,
+            error_comment=comment,
+            has_dataset=failed_list is not None,
         )
+        if status == Status.PENDING:
+            self._link.respond_soon(self._context.id, response)
+        else:
+            self._link.respond(self._context.id, response, failed_list)
 
 
 class MoveOperation(RetrieveOperation):
