@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from leadglass.admin.desk import require
 from leadglass.admin.policy_files import read_policy_text
 from leadglass.admin.policy_places import places_of
-from leadglass.audit.use import Use, begun, uses_since
+from leadglass.audit.use import Progress, Use, begun, uses_since
 from leadglass.index.engine import reading
 from leadglass.model.action import ARCHIVE, Verb
 from leadglass.model.permit import Permit
@@ -23,17 +23,20 @@ from leadglass.policy.reach import reach
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Something that a policy permits; ``last`` is ``None`` where nobody used it in that time.
+    """Something that a policy permits, by one of its rules; ``last`` is ``None`` where nobody used that.
 
-    ``places`` name the rules that give it, with file and line.
+    ``place`` names the rule, with file and line. ``otherwise`` is when the same was done last by a rule that
+    is no longer in the policy.
     """
 
     subject: str
     verb: Verb
     target: str
+    rule: str
     count: int
     last: datetime | None
-    places: tuple[str, ...]
+    otherwise: datetime | None
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,9 @@ class Used:
     permissions: tuple[Permission, ...]
 
 
-def permissions_used(permit: Permit, path: Path, engine: Engine, days: int, now: datetime) -> Used:
+def permissions_used(
+    permit: Permit, path: Path, engine: Engine, days: int, now: datetime, progress: Progress
+) -> Used:
     """Each permission of a policy file with its use in the last so many days, as far as the trail goes back.
 
     Raises:
@@ -61,31 +66,51 @@ def permissions_used(permit: Permit, path: Path, engine: Engine, days: int, now:
     since = now - timedelta(days=days)
     with reading(engine).connect() as connection:
         first = begun(connection)
-        used = {(each.who, each.verb, each.target): each for each in uses_since(connection, since)}
+        uses = _Uses(policy, uses_since(connection, since, progress))
     permissions = [
-        _permission(subject, verb, target, used, places_of(text, path, _rules(policy, subject, verb, target)))
-        for subject, verb, target in _permitted(policy, now)
+        uses.of(subject, verb, target, rule, next(iter(places_of(text, path, rule)), rule))
+        for subject, verb, target in dict.fromkeys(
+            (each.subject, each.verb, each.target) for each in reach(policy, now)
+        )
+        for rule in _rules(policy, subject, verb, target)
     ]
-    permissions.sort(key=lambda each: each.last is not None)
+    permissions.sort(key=lambda each: (each.last is not None, each.otherwise is not None))
     return Used(max(since, first or now), tuple(permissions))
 
 
-def _permitted(policy: Policy, now: datetime) -> Iterator[tuple[str, Verb, str]]:
-    yield from dict.fromkeys((each.subject, each.verb, each.target) for each in reach(policy, now))
+class _Uses:
+    """The uses of a trail, found by permission."""
+
+    def __init__(self, policy: Policy, uses: Iterable[Use]) -> None:
+        self._of_machines: dict[tuple[str, Verb, str], dict[str, Use]] = {}
+        self._of_people: dict[tuple[str, Verb], list[Use]] = {}
+        self._policy = policy
+        for use in uses:
+            self._of_machines.setdefault((use.who, use.verb, use.target), {})[use.rule] = use
+            self._of_people.setdefault((use.rule, use.verb), []).append(use)
+
+    def of(self, subject: str, verb: Verb, target: str, rule: str, place: str) -> Permission:
+        """Of one permission by one rule."""
+        if subject == ARCHIVE or subject in self._policy.devices:
+            by_rule = self._of_machines.get((subject, verb, target), {})
+            rules = _rules(self._policy, subject, verb, target)
+            found = [by_rule[rule]] if rule in by_rule else []
+            former = [use.last for name, use in by_rule.items() if name not in rules]
+        else:  # the trail names the person, and the policy the group: the grant is what both know
+            found, former = self._of_people.get((rule, verb), []), []
+        return Permission(
+            subject,
+            verb,
+            target,
+            rule,
+            sum(use.count for use in found),
+            max((use.last for use in found), default=None),
+            max(former, default=None),
+            place,
+        )
 
 
-def _permission(
-    subject: str,
-    verb: Verb,
-    target: str,
-    used: dict[tuple[str, Verb, str], Use],
-    places: tuple[str, ...],
-) -> Permission:
-    use = used.get((subject, verb, target))
-    return Permission(subject, verb, target, use.count if use else 0, use.last if use else None, places)
-
-
-def _rules(policy: Policy, subject: str, verb: Verb, target: str) -> str:
+def _rules(policy: Policy, subject: str, verb: Verb, target: str) -> tuple[str, ...]:
     """The names of the rules that give it, as the trail writes them."""
     lookup = policy.lookup
     if subject == ARCHIVE:
@@ -94,4 +119,4 @@ def _rules(policy: Policy, subject: str, verb: Verb, target: str) -> str:
         rules = lookup.incoming.get((subject, verb), ())
     else:
         rules = tuple(rule for grant, rule in lookup.grants if subject in grant.groups and verb in grant.can)
-    return ", ".join(rule.name for rule in rules)
+    return tuple(rule.name for rule in rules)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from leadglass.dataset.convert import ConvertLimits, convert, convertible
 from leadglass.dataset.deidentify import Pseudonyms, deidentify
@@ -184,7 +184,7 @@ class Retrieval:
         self._permit = permit
         self._keys = keys
         self._reserved: list[tuple[Permit, list[StoredInstance]]] = []
-        self._without_identity: dict[Uid, str] = {}  # of the destination: by instance, the rule that says so
+        self._onward: dict[Uid, Permit] = {}  # by instance, that of its destination
         self._withheld: dict[Uid, str] = {}  # by instance, why it cannot go out without identity
         self.destination = destination
 
@@ -219,8 +219,7 @@ class Retrieval:
             try:
                 permit = self._retriever.may_send(facts, destination.device, self._wanted.association)
                 self._reserve(permit, group)
-                if permit.release is not Release.WHOLE:
-                    self._without_identity |= {each.sop_instance: permit.rule for each in group}
+                self._onward |= {each.sop_instance: permit for each in group}
             except NotPermitted as error:
                 refusal = error
             else:
@@ -257,8 +256,9 @@ class Retrieval:
 
     def _demand(self, instance: StoredInstance) -> str:
         """The rule that lets it out only without identity; empty where it goes out whole."""
-        if instance.sop_instance in self._without_identity:
-            return self._without_identity[instance.sop_instance]
+        onward = self._onward.get(instance.sop_instance)
+        if onward is not None and onward.release is not Release.WHOLE:
+            return onward.rule
         if _may_lack_identity(self._permit):
             release = release_of(self._permit.scope, _facts(instance))
             return self._permit.rule if release is not Release.WHOLE else ""
@@ -267,12 +267,15 @@ class Retrieval:
     def close(self, sent: Sequence[StoredInstance], failed_count: int, reason: str) -> None:
         """Record what left the archive: a line for each study, and how it left; others for what did not."""
         self._give_back(sent)
-        lots: dict[tuple[Uid, str], list[int]] = {}
+        lots: dict[tuple[Uid, str, str], list[int]] = {}
         for each in sent:
-            lots.setdefault((each.study, self._demand(each)), []).append(each.size_bytes)
-        for (study, demand), sizes in lots.items():
+            onward = self._onward.get(each.sop_instance)
+            lot = (each.study, self._demand(each), onward.rule if onward is not None else "")
+            lots.setdefault(lot, []).append(each.size_bytes)
+        for (study, demand, onward_rule), sizes in lots.items():
             released = f"{Release.DEIDENTIFIED}, by {demand}" if demand else ""
-            self._retriever.record(self._event(Outcome.DONE, len(sizes), study, released, sum(sizes)))
+            event = self._event(Outcome.DONE, len(sizes), study, released)
+            self._retriever.record(replace(event, size_bytes=sum(sizes), onward_rule=onward_rule))
         withheld = Counter(self._withheld.values())
         for why, count in withheld.items():
             told = f"not released, for it cannot be de-identified: {why}"
@@ -283,9 +286,7 @@ class Retrieval:
                 self._event(Outcome.FAILED, failed_count, Uid(""), reason or "sub-operations failed")
             )
 
-    def _event(
-        self, outcome: Outcome, count: int, study: Uid, reason: str, size_bytes: int = 0
-    ) -> AuditEvent:
+    def _event(self, outcome: Outcome, count: int, study: Uid, reason: str) -> AuditEvent:
         caller = self._wanted.caller
         return AuditEvent(
             kind="retrieval.sent",
@@ -303,7 +304,6 @@ class Retrieval:
             study=study,
             reason=reason,
             count=count,
-            size_bytes=size_bytes,
         )
 
 

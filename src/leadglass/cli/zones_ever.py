@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from rich.progress import Progress
+
 from leadglass.admin.policy_use import Permission, permissions_used
 from leadglass.app import Site
-from leadglass.cli.output import print_json, print_rows, say, visible
+from leadglass.cli.output import message_console, print_json, print_rows, say, visible
 from leadglass.model.action import Verb
 
 DAYS = 90
@@ -13,7 +15,16 @@ DAYS = 90
 def show_use(site: Site, days: int, *, as_json: bool) -> None:
     """Print each permission with its use; those that nobody used come first."""
     now = site.clock.now()
-    found = permissions_used(site.permit(Verb.AUDIT), site.home.policy, site.engine, days, now)
+    with Progress(console=message_console(), transient=True) as progress:
+        task = progress.add_task("reading the audit trail", total=None)
+        found = permissions_used(
+            site.permit(Verb.AUDIT),
+            site.home.policy,
+            site.engine,
+            days,
+            now,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
     if as_json:
         print_json(found)
         return
@@ -28,6 +39,11 @@ def show_use(site: Site, days: int, *, as_json: bool) -> None:
 
 
 def _row(each: Permission) -> tuple[str, ...]:
-    last = f"{each.last:%Y-%m-%d}" if each.last else "never"
+    if each.last is not None:
+        last = f"{each.last:%Y-%m-%d}"
+    elif each.otherwise is not None:
+        last = f"never by this rule; {each.otherwise:%Y-%m-%d} by one that is no more"
+    else:
+        last = "never"
     times = str(each.count) if each.count else "-"
-    return (each.subject, each.verb, each.target, last, times, visible("; ".join(each.places) or "-"))
+    return (each.subject, each.verb, each.target, last, times, visible(each.place))

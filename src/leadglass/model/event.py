@@ -30,6 +30,7 @@ class AuditEvent:
     ``modality`` is that of an object that came in; ``certificate`` the SHA-256 of a foreign one shown.
     ``implementation``, ``tls`` and ``certificate_until`` are of a machine's association, as
     ``model.caller.Equipment`` has them. ``size_bytes`` sums the data sets that came in or were sent.
+    ``onward_rule`` lets the archive send on what somebody moved by ``rule``.
     """
 
     kind: str
@@ -57,6 +58,7 @@ class AuditEvent:
     tls: str = ""
     certificate_until: str = ""
     size_bytes: int = 0
+    onward_rule: str = ""
 
 
 def under(

@@ -11,7 +11,7 @@ from leadglass.cli.output import Exit
 from leadglass.model.action import Action, Verb
 from leadglass.policy import load_policy
 from tests.support.command_line import Leadglass
-from tests.support.policies import EXAMPLE, WS1
+from tests.support.policies import ALICE, EXAMPLE, WS1
 from tests.support.site import LiveSite
 
 
@@ -53,8 +53,38 @@ def test_as_json_it_has_every_permission_and_since_when(
     found = leadglass("--home", live.home, "zones", "reach", "--ever", "--days", "30", "--json").json
     used = [each for each in found["permissions"] if each["count"]]
     assert [(each["subject"], each["verb"], each["count"]) for each in used] == [("ws1", "find", 2)]
+    assert used[0]["rule"] == "flow read"
     assert {each["subject"] for each in found["permissions"]} == {"ct1", "us1", "ws1", "archive", "rads"}
     assert found["since"]
+
+
+def test_each_of_two_rules_has_its_own_use_and_a_former_one_is_said(
+    leadglass: Leadglass, live: LiveSite, policy: Path
+) -> None:
+    find_twice(live)
+    renamed = EXAMPLE.replace("\nread ", "\nread-studies ")
+    both = renamed.replace(
+        "\n[grants]", '\nsearch = { from = ["ws1"], to = "archive", can = ["find"] }\n[grants]'
+    )
+    policy.write_text(both, encoding="utf-8")
+    rows = [
+        line.split("\t")
+        for line in leadglass("--home", live.home, "zones", "reach", "--ever").out.splitlines()
+        if line.startswith("ws1\tfind")
+    ]
+    assert len(rows) == 2
+    assert all(row[3].startswith("never by this rule; 20") and row[4] == "-" for row in rows)
+    assert [row[5].split(":")[0] for row in rows] == ["flow read-studies", "flow search"]
+
+
+def test_a_person_uses_the_grant_of_the_group(leadglass: Leadglass, live: LiveSite, policy: Path) -> None:
+    with local_site(Home(live.home)) as site:
+        site.gate.replace_policy(load_policy(EXAMPLE, path="policy.toml", now=site.clock.now()))
+        site.gate.permit(ALICE, Action(Verb.LIST))
+        site.committer.flush()
+    found = leadglass("--home", live.home, "zones", "reach", "--ever", "--json").json
+    used = [each for each in found["permissions"] if each["count"]]
+    assert [(each["subject"], each["verb"]) for each in used] == [("rads", "list")]
 
 
 def test_it_shows_all_and_takes_no_part(leadglass: Leadglass, live: LiveSite, policy: Path) -> None:

@@ -500,6 +500,7 @@ def test_a_study_moves_to_its_destination_with_its_originator(tmp_path: Path) ->
             assert {one.move_originator_ae for one in came} == {"WS1"}
             [line] = await rig.audit("retrieval.sent")
             assert (line.event.target, line.event.count) == ("dest", 3)
+            assert (line.event.rule, line.event.onward_rule) == ("flow read", "flow deliver")
 
     run(scenario())
 
