@@ -9,10 +9,11 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Self
 
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -56,6 +57,7 @@ CONTEXTS = {
     "commit": StorageCommitmentPushModel,
 }
 WIRE = ("mtls", "plain")
+ETH_P_IP: Final = 0x0800  # linux/if_ether.h
 
 
 def study_of(modality: str) -> str:
@@ -264,6 +266,35 @@ def test_address_without_a_device_is_let_in_nowhere(hospital: Hospital) -> None:
                 assert association is None
 
 
+class Wire:
+    """Counts what leaves for an address and port, packet by packet, below every listener."""
+
+    def __init__(self) -> None:
+        self._tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))
+        self._tap.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self._tap.bind(("lo", 0))
+        self._tap.setblocking(False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tap.close()
+
+    def packets_to(self, address: str, port: int) -> int:
+        """How many were seen since the last call; all others are forgotten."""
+        wanted, count = socket.inet_aton(address), 0
+        while True:
+            try:
+                packet = self._tap.recv(64)
+            except BlockingIOError:
+                return count
+            header_bytes = (packet[0] & 0x0F) * 4
+            is_tcp = packet[9] == socket.IPPROTO_TCP
+            (to_port,) = struct.unpack_from(">H", packet, header_bytes + 2)
+            count += is_tcp and packet[16:20] == wanted and to_port == port
+
+
 @contextmanager
 def listening(address: str, port: int) -> Iterator[socket.socket]:
     """A listener that takes nothing: any packet that opens a connection would make it readable."""
@@ -291,16 +322,35 @@ def was_called(listener: socket.socket) -> bool:
 def test_move_to_where_nothing_may_go_sends_not_a_packet(
     hospital: Hospital, title: str, modality: str, status: int
 ) -> None:
-    with listening("127.0.3.11", hospital.pacs_port) as ws1, hospital.association("ws2", "mtls") as asking:
+    places = [("127.0.3.11", hospital.pacs_port), (LOOPBACK, hospital.pacs_port)]
+    for place in places:
+        with (
+            Wire() as wire,
+            listening("127.0.3.11", hospital.pacs_port) as ws1,
+            hospital.association("ws2", "mtls") as asking,
+        ):
+            assert asking is not None
+            before = len(hospital.pacs_calls)
+            responses = list(asking.send_c_move(of_study(modality), title, CONTEXTS["move"]))
+            assert [response.Status for response, _ in responses] == [status]
+            assert not was_called(ws1)
+            assert len(hospital.pacs_calls) == before
+            assert wire.packets_to(*place) == 0
+
+
+def test_listener_and_wire_would_have_noticed(hospital: Hospital) -> None:
+    with (
+        Wire() as wire,
+        listening("127.0.3.11", hospital.pacs_port) as ws1,
+        socket.create_connection(ws1.getsockname()),
+    ):
+        assert was_called(ws1)
+        assert wire.packets_to(*ws1.getsockname()) >= 2  # SYN and ACK
+    with Wire() as wire, hospital.association("ws2", "mtls") as asking:
         assert asking is not None
-        before = len(hospital.pacs_calls)
-        responses = list(asking.send_c_move(of_study(modality), title, CONTEXTS["move"]))
-        assert [response.Status for response, _ in responses] == [status]
-        assert not was_called(ws1)
-        assert len(hospital.pacs_calls) == before
-    if title == "WS1":  # the listener would have noticed
-        with listening("127.0.3.11", hospital.pacs_port) as ws1, socket.create_connection(ws1.getsockname()):
-            assert was_called(ws1)
+        end = list(asking.send_c_move(of_study("CT"), "PACS", CONTEXTS["move"]))[-1][0]
+        assert end.NumberOfCompletedSuboperations > 0
+        assert wire.packets_to(LOOPBACK, hospital.pacs_port) >= 2
 
 
 def test_move_of_what_a_destination_may_have_in_part_sends_that_part(hospital: Hospital) -> None:

@@ -130,8 +130,9 @@ def _identify_person(policy: Policy, person: Person) -> Identity:
     if zone is None:
         return _outside(policy, address, person.transport, tcp)
     climbed: tuple[Rung, ...] = (tcp, passed(Step.ZONE, zone.name))
-    if person.transport is Transport.PLAIN:
-        rung = failed(Step.TRANSPORT, "people do not come in plaintext")
+    if person.transport is not Transport.HTTPS:
+        how = "in plaintext" if person.transport is Transport.PLAIN else "over DICOM"
+        rung = failed(Step.TRANSPORT, f"people do not come {how}")
         return Identity(who, None, zone, (*climbed, rung), "transport", "use https")
     climbed += (passed(Step.TRANSPORT, person.transport),)
     if zone.is_remote and not person.mfa:

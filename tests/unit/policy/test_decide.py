@@ -301,7 +301,12 @@ def test_refusal_is_told_by_the_rule_that_came_furthest() -> None:
 
 
 def test_person_without_a_grant_is_told_which() -> None:
-    refused = ask(replace(ALICE, address="10.20.1.9", transport=CT1.transport), Verb.VIEW)
+    by_browser = policy(
+        EXAMPLE[: EXAMPLE.index("[tests]")].replace(
+            '1.0/24"], transport = "mtls"', '1.0/24"], transport = "https"'
+        )
+    )
+    refused = decide(by_browser, replace(ALICE, address="10.20.1.9"), Action(Verb.VIEW), NOW)
     assert failed_at(refused) is Step.VERB
     assert refused.fix == (
         'add "view" to a grant for "rads": [grants] rads-view = { who = "rads", from = ["modalities"], '

@@ -211,10 +211,18 @@ def test_every_ladder_has_all_rungs_in_order() -> None:
         assert [rung.step for rung in decision.ladder] == list(Step)
 
 
-def test_person_in_plaintext_is_told_to_use_https() -> None:
-    plain = replace(ALICE, transport=Transport.PLAIN, address="10.20.9.3")
-    decision = decide(POLICY, plain, Action(Verb.VIEW), NOW)
-    assert decision.failed == Rung(Step.TRANSPORT, RungState.FAILED, "people do not come in plaintext")
+@pytest.mark.parametrize(
+    ("transport", "address", "told"),
+    [
+        (Transport.PLAIN, "10.20.9.3", "people do not come in plaintext"),
+        (Transport.MTLS, "10.20.3.40", "people do not come over DICOM"),
+    ],
+)
+def test_person_who_comes_like_a_machine_is_told_to_use_https(
+    transport: Transport, address: str, told: str
+) -> None:
+    decision = decide(POLICY, replace(ALICE, transport=transport, address=address), Action(Verb.VIEW), NOW)
+    assert decision.failed == Rung(Step.TRANSPORT, RungState.FAILED, told)
     assert decision.fix == "use https"
 
 
