@@ -17,17 +17,16 @@ import structlog
 
 from leadglass.audit.coalesce import DenialCoalescer
 from leadglass.audit.decided import event_of, kind_of, over_budget, stopped_at, summary, with_equipment
-from leadglass.ledger import Account, Ledger, Traffic, before_one_more
-from leadglass.model.action import NO_FACTS, Action, Facts, Verb
-from leadglass.model.caller import UNKNOWN_EQUIPMENT, Archive, Caller, Equipment, Peer, Person, Transport
+from leadglass.hours import Hours
+from leadglass.model.action import Action, Verb
+from leadglass.model.caller import UNKNOWN_EQUIPMENT, Caller, Equipment, Peer, Transport
 from leadglass.model.clock import Clock
 from leadglass.model.decision import Decision, Rung, Step
 from leadglass.model.errors import NotAdmitted, NotPermitted, TooManyAssociations
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.names import AETitle
-from leadglass.model.permit import EVERYTHING, Permit, Release, issue_permit
-from leadglass.model.usage import NO_USAGE, Load, Usage
-from leadglass.policy.climb import SEARCHES
+from leadglass.model.permit import Permit, issue_permit
+from leadglass.model.usage import Load, Usage
 from leadglass.policy.decide import admit, decide
 from leadglass.policy.identify import identify, place, watched_at
 from leadglass.policy.model import Device
@@ -38,7 +37,6 @@ log = structlog.get_logger()
 
 MAX_REMEMBERED = 4096
 REMEMBERED_S = 10.0
-PATIENTS_TOLD_BY = frozenset({Verb.FIND, Verb.LIST})
 _TOO_MANY_FIX = (
     "find out why {device} keeps so many open; if it needs them, raise limits.associations_per_device or"
     " limits.associations_total in leadglass.toml"
@@ -89,8 +87,7 @@ class Gate:
         self._recorder = recorder
         self._clock = clock
         self._denials = DenialCoalescer()
-        self._ledger = Ledger()
-        self._counts_stores = _counts_stores(policy)
+        self._hours = Hours(policy, decide, clock)
         self._refused: dict[tuple[Peer, Step, str], AuditEvent] = {}  # of this moment, under this policy
         self._forget_at_s = 0.0
         self._zones: dict[tuple[str, Transport], str | None] = {}  # by address, under this policy
@@ -103,7 +100,7 @@ class Gate:
     def replace_policy(self, policy: Policy) -> None:
         """Put another policy in force, from the next decision on."""
         self._policy = policy
-        self._counts_stores = _counts_stores(policy)
+        self._hours.replace_policy(policy)
         self._refused.clear()
         self._zones.clear()
 
@@ -229,24 +226,24 @@ class Gate:
     @property
     def counts_stores(self) -> bool:
         """Whether a rule in force bounds stores in an hour; else nobody need tell of them."""
-        return self._counts_stores
+        return self._hours.counts_stores
 
     def reveal(self, permit: Permit, patients: Sequence[Hashable], *, association: str = "") -> Revealed:
         """Take the patients of some answers, one each and in order, out of the hour of whoever searches.
 
         One shown already in this hour costs nothing. Once they do not fit, that refusal is recorded.
         """
-        account = self._account(permit.caller, permit.action, permit.who)
+        account = self._hours.account(permit.caller, permit.action, permit.who)
         if account is None:
             return Revealed(len(patients))
         now_s = self._clock.monotonic_s()
         fresh = account.unseen(patients)
         scope, granted = account.granted
         if scope != permit.scope or len(account.seen) + len(fresh) > granted:
-            decision = self._afford(permit, account, Usage(patients=len(fresh)))
+            decision = self._hours.afford(permit, account, Usage(patients=len(fresh)))
             if not decision.allowed:
                 refusal = self._refuse(permit.caller, permit.action, decision, association)
-                while fresh and not self._afford(permit, account, Usage(patients=len(fresh))).allowed:
+                while fresh and not self._hours.afford(permit, account, Usage(patients=len(fresh))).allowed:
                     fresh.pop()
                 account.see(now_s, fresh)
                 return Revealed(account.leading_seen(patients), refusal)
@@ -262,11 +259,11 @@ class Gate:
         Raises:
             NotPermitted: it does not fit.
         """
-        account = self._account(permit.caller, permit.action, permit.who)
+        account = self._hours.account(permit.caller, permit.action, permit.who)
         if account is None:
             return
         patients = len(account.unseen(load.patients)) if load.patients else int(account.is_over)
-        decision = self._afford(permit, account, Usage(load.objects, load.size_bytes, patients))
+        decision = self._hours.afford(permit, account, Usage(load.objects, load.size_bytes, patients))
         if not decision.allowed:
             raise self._refuse(permit.caller, permit.action, decision, association)
         now_s = self._clock.monotonic_s()
@@ -275,7 +272,7 @@ class Gate:
 
     def give_back(self, permit: Permit, load: Load) -> None:
         """What was reserved and not transferred, but for the patients: it may be known whose it is."""
-        account = self._account(permit.caller, permit.action, permit.who)
+        account = self._hours.account(permit.caller, permit.action, permit.who)
         if account is not None:
             account.give_back(load.objects, load.size_bytes)
 
@@ -316,7 +313,7 @@ class Gate:
         if now_s >= self._forget_at_s:  # the policy may say something else by then, by its dates
             self._forget_at_s = now_s + REMEMBERED_S
             self._refused.clear()
-            self._ledger.forget_idle(now_s)
+            self._hours.forget_idle()
         self._recorder.note(self._denials.flush(now_s))
 
     def close(self) -> None:
@@ -324,73 +321,16 @@ class Gate:
         self._recorder.note(self._denials.flush(math.inf))
 
     def _decide(self, caller: Caller, action: Action, association: str) -> Decision:
-        account = self._account(caller, action)
-        if account is None:
-            decision = decide(self._policy, caller, action, self._clock.now())
-        else:
-            decision = self._begin(caller, action, account)
+        decision = self._hours.begin(caller, action)
         if not decision.allowed:
             raise self._refuse(caller, action, decision, association)
-        if account is not None and action.verb is Verb.STORE and isinstance(caller, Peer):
-            account.add(self._clock.monotonic_s(), 1, 0)
         return decision
-
-    def _begin(self, caller: Caller, action: Action, account: Account) -> Decision:
-        """The policy's answer before it is known whose objects they are.
-
-        A search with no room for a further patient may show those again that it has shown, until more
-        were asked for.
-        """
-        used = account.used(self._clock.monotonic_s())
-        if action.verb in PATIENTS_TOLD_BY:
-            decision = self._ask(caller, action, used)
-            account.granted = (decision.scope, used.patients + 1)
-            if decision.allowed or account.is_over:
-                account.is_over = not decision.allowed
-                return decision
-        return self._ask(caller, action, replace(used, patients=0))
-
-    def _ask(self, caller: Caller, action: Action, hour: Usage) -> Decision:
-        told = action.facts
-        facts = Facts(this_hour=hour) if told is NO_FACTS else replace(told, this_hour=hour)
-        weighed = Action(action.verb, action.target, facts)
-        return decide(self._policy, caller, weighed, self._clock.now())
-
-    def _account(self, caller: Caller, action: Action, device: str = "") -> Account | None:
-        """Where it is counted: all reading, and stores where the policy bounds them.
-
-        ``device`` where that is proven already.
-        """
-        match caller, action.verb:
-            case Peer(), verb if verb in SEARCHES or (verb is Verb.STORE and self._counts_stores):
-                proven = None if device else self.device_of(caller)
-                name = proven.name if proven is not None else device
-                traffic = Traffic.STORES if verb is Verb.STORE else Traffic.READING
-                return self._ledger.account(traffic, name) if name else None
-            case Person(), verb if verb in SEARCHES:
-                return self._ledger.account(Traffic.READING_OF_PEOPLE, caller.name)
-            case Archive(), Verb.STORE if self._counts_stores and action.target in self._policy.devices:
-                return self._ledger.account(Traffic.SENDING, action.target)
-            case _:
-                return None
-
-    def _afford(self, permit: Permit, account: Account, wanted: Usage) -> Decision:
-        """The policy's answer to something permitted that goes on, and uses so much of the hour."""
-        hour = before_one_more(account.used(self._clock.monotonic_s()), wanted)
-        decision = self._ask(permit.caller, permit.action, hour)
-        reached = (decision.scope, decision.release)
-        if not decision.allowed or reached in ((permit.scope, permit.release), (EVERYTHING, Release.WHOLE)):
-            return decision
-        fresh = self._ask(permit.caller, permit.action, NO_USAGE)
-        if reached == (fresh.scope, fresh.release):
-            return decision  # not for want of room: the days have moved on, or the policy is another
-        return over_budget(decision, "the rules with room left reach less than this", "ask for less")
 
     def _refuse(self, caller: Caller, action: Action, decision: Decision, association: str) -> NotPermitted:
         """Record a refusal; of a budget, alert whoever reads the trail, once in the caller's hour."""
         self._record_denial(kind_of(action), caller, decision, action, association)
         over = decision.failed is not None and decision.failed.step is Step.BUDGET
-        account = self._account(caller, action, decision.device or "") if over else None
+        account = self._hours.account(caller, action, decision.device or "") if over else None
         if account is not None and account.exceed(self._clock.monotonic_s()):
             alert = event_of("budget.exceeded", Outcome.ALERT, caller, decision, action, association)
             log.warning(
@@ -425,10 +365,6 @@ class Gate:
         lines = self._denials.admit(event, self._clock.monotonic_s())
         self._recorder.note(lines)
         return any(line is event for line in lines)
-
-
-def _counts_stores(policy: Policy) -> bool:
-    return any(flow.budget is not None for flow in policy.flows.values())
 
 
 def _permit(caller: Caller, action: Action, decision: Decision) -> Permit:
