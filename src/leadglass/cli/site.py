@@ -14,7 +14,7 @@ from leadglass.app import Site, local_site, standing_policy
 from leadglass.archive.scrub import described
 from leadglass.cli.files import home_of
 from leadglass.cli.output import Exit, JsonOption, leave, print_fields, print_json, say
-from leadglass.cli.running import read_running
+from leadglass.cli.running import Running, read_running
 from leadglass.identity.clock import SystemClock
 from leadglass.model.action import Verb
 from leadglass.model.caller import LocalAdministrator, Transport
@@ -83,7 +83,7 @@ def init(
 
 
 def status(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa: FBT002  a flag of the command line
-    """Whether the site is served, and what it holds."""
+    """Whether the site is served, and what it holds. Exit 3 where something is to be done."""
     home = home_of(context)
     with local_site(home) as site:
         permit = site.permit(Verb.STATUS)
@@ -104,40 +104,45 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa
                 "reviews_due": [review for review, _ in due],
             }
         )
-        return
-    fields = {"served": "no"}
-    if running is not None:
-        fields = {
-            "served": f"yes, process {running.pid}",
-            "listeners": ", ".join(f"{name} {address}" for name, address in running.listeners.items()),
-            "associations": ", ".join(f"{who} {count}" for who, count in running.associations.items())
-            or "none",
-            "waiting": str(running.waiting),
-        }
-        if running.trouble:
-            fields["trouble"] = running.trouble
-    fields |= {
-        "patients": str(counts.patients),
-        "studies": str(counts.studies),
-        "series": str(counts.series),
-        "instances": str(counts.instances),
-        "quarantined": str(counts.quarantined),
-        "bytes": str(counts.size_bytes),
-        "free bytes": str(free_bytes),
-        "in bin": str(counts.binned),
-        "scrubbed": described(scrub),
-        "damaged": str(len(damaged)),
-    }
-    print_fields(fields)
-    for each in damaged[:DAMAGED_SHOWN]:  # no names: what watches a server asks for its status
-        say(f"damaged: instance {each.sop_instance} of study {each.study_uid}: {each.what}")
-    if damaged:
-        say("'leadglass check' names the patients, and who sent it")
-    for review, today in due:
-        say(review.told(today))
+    else:
+        print_fields(
+            {
+                **_served(running),
+                "patients": str(counts.patients),
+                "studies": str(counts.studies),
+                "series": str(counts.series),
+                "instances": str(counts.instances),
+                "quarantined": str(counts.quarantined),
+                "bytes": str(counts.size_bytes),
+                "free bytes": str(free_bytes),
+                "in bin": str(counts.binned),
+                "scrubbed": described(scrub),
+                "damaged": str(len(damaged)),
+            }
+        )
+        for each in damaged[:DAMAGED_SHOWN]:  # no names: what watches a server asks for its status
+            say(f"damaged: instance {each.sop_instance} of study {each.study_uid}: {each.what}")
+        if damaged:
+            say("'leadglass check' names the patients, and who sent it")
+        for review, today in due:
+            say(review.told(today))
     overdue = any(review.is_overdue(today) for review, today in due)
     if damaged or overdue or (running is not None and running.trouble):
         leave(Exit.FINDINGS)
+
+
+def _served(running: Running | None) -> dict[str, str]:
+    """What the server says of itself."""
+    if running is None:
+        return {"served": "no"}
+    associations = ", ".join(f"{who} {count}" for who, count in running.associations.items())
+    fields = {
+        "served": f"yes, process {running.pid}",
+        "listeners": ", ".join(f"{name} {address}" for name, address in running.listeners.items()),
+        "associations": associations or "none",
+        "waiting": str(running.waiting),
+    }
+    return fields | {"trouble": running.trouble} if running.trouble else fields
 
 
 def _reviews_due(site: Site) -> list[tuple[Review, date]]:

@@ -80,7 +80,9 @@ class TestStatus:
         with serving_lock(home):
             write_running(home, running)
             ended = leadglass("--home", live.home, "status")
-        assert ended.code == Exit.FINDINGS
+            for_a_script = leadglass("--home", live.home, "status", "--json")
+        assert ended.code == for_a_script.code == Exit.FINDINGS
+        assert for_a_script.json["running"]["trouble"] == "the disk is full"
         assert f"yes, process {os.getpid()}" in ended.out
         assert "dicom-tls 127.0.0.1:2762" in ended.out
         assert "ct1 2" in ended.out
