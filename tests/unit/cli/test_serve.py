@@ -205,7 +205,7 @@ def test_a_committer_that_broke_ends_the_server_with_an_error(
 
     async def scenario() -> None:
         async with serving(home) as (server, task):
-            server.site.committer._queue.put(7)  # type: ignore[arg-type]  # a bug
+            server.site.committer._waiting.put(7)  # type: ignore[arg-type]  # a bug
             with pytest.raises(StorageFailed):
                 await task
 
