@@ -210,7 +210,7 @@ def test_a_committer_that_broke_ends_the_server_with_an_error(
                 await task
 
     run(scenario())
-    assert broken == ["TypeError"]
+    assert broken == ["AssertionError"]
 
 
 def test_a_watch_that_broke_ends_the_server_with_an_error(
