@@ -212,6 +212,16 @@ def test_an_address_is_watched_in_its_zone_until_its_day(
     assert (found is not None) is watched
 
 
+def test_watching_ends_in_a_zone_without_a_review_too() -> None:
+    assert OVER_TLS.zones["modalities"].review is None
+    assert admit(OVER_TLS, CALLER, NOW).decision.allowed
+    step, detail, _ = refused(admit(OVER_TLS, CALLER, ENDED).decision)
+    assert (step, detail) == (
+        Step.DEVICE,
+        "no device is there, and learning mr9 ended after 2026-12-06",
+    )
+
+
 def test_the_longest_prefix_decides_where_a_watched_address_is() -> None:
     covered = WATCHING.replace(
         "[devices]", 'deep = { cidr = ["10.20.9.9/32"], transport = "mtls" }\n[devices]', 1
