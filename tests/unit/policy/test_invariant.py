@@ -113,3 +113,10 @@ def test_group_of_nobody_has_no_path_anywhere() -> None:
     tried = policy(text)
     verdict = prove(tried, parse_invariant("no path from group:nobody to find", tried), NOW)
     assert (verdict.holds, verdict.examined) == (True, 0)
+
+
+@pytest.mark.parametrize("never", ["8999-12-31", "9000-01-01", "9999-12-31"])
+def test_last_day_at_the_end_of_the_calendar_is_no_moment_that_is_asked_about(never: str) -> None:
+    text = EXAMPLE.replace("2027-01-31", never).replace("2027-03-31", never)
+    text += '[invariants]\nus1-sees-nothing = "no path from us1 to find"\n'
+    assert check_policy(text, path="policy.toml", now=NOW).failed_tests == ()
