@@ -22,6 +22,7 @@ from leadglass.policy import (
     check_policy,
     newly_failed,
 )
+from leadglass.sitefile import decode_text
 
 
 class PolicyTestsFailed(ConfigurationInvalid):
@@ -46,10 +47,7 @@ def read_policy_text(path: Path) -> str:
     Raises:
         ConfigurationInvalid: missing, unreadable, too large, or not UTF-8.
     """
-    try:
-        return read_file(path).decode()
-    except UnicodeDecodeError as error:
-        raise ConfigurationInvalid(f"{path} is not UTF-8 (byte {error.start})") from error
+    return decode_text(read_file(path), path=str(path))
 
 
 def check_file(permit: Permit, path: Path, now: datetime) -> Checked:

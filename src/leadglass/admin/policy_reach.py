@@ -18,7 +18,7 @@ from leadglass.policy.invariant import STUDIES, Verdict, parse_invariant, prove
 from leadglass.policy.model import ANY
 from leadglass.policy.reach import Difference, Reach, compare, reach
 from leadglass.policy.space import Cell, Space
-from leadglass.sitefile import quoted, suggest
+from leadglass.sitefile import decode_text, quoted, suggest
 
 GIT_TIMEOUT_S = 30
 
@@ -127,7 +127,4 @@ def _from_git(revision: str, at: Path) -> str:
         ) from error
     if shown.returncode != 0:
         raise ConfigurationInvalid(unknown)
-    try:
-        return shown.stdout.decode()
-    except UnicodeDecodeError as error:
-        raise ConfigurationInvalid(f"{revision}:{at.name} is not UTF-8 (byte {error.start})") from error
+    return decode_text(shown.stdout, path=f"{revision}:{at.name}")

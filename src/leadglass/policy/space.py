@@ -207,7 +207,7 @@ class Space:
         return self._moments([*bounds, *reviews])
 
     def _moments(self, bounds: Sequence[Bound]) -> tuple[str, ...]:
-        """Now, every beginning of hours in the week to come, and the day after each last day that a question can reach."""
+        """Now, every beginning of hours in the week to come, and days after last days, up to LAST_YEAR."""
         found = {
             moment.astimezone(UTC)
             for policy in self.policies
