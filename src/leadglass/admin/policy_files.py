@@ -26,10 +26,13 @@ from leadglass.sitefile import decode_text
 
 
 class PolicyTestsFailed(ConfigurationInvalid):
-    """The policy's own tests refuse a change; the file is as it was. ``failed`` says which and why."""
+    """The policy's own tests refuse a change; the file is as it was. ``failed`` says which and why.
 
-    def __init__(self, failed: tuple[FailedTest, ...]) -> None:
-        super().__init__("\n".join(f"{test.place.line}:{test.place.column}: {test}" for test in failed))
+    ``file`` is where they stand, if it holds the very text that was refused.
+    """
+
+    def __init__(self, failed: tuple[FailedTest, ...], file: Path | None = None) -> None:
+        super().__init__("\n".join(test.told(str(file)) if file else str(test) for test in failed))
         self.failed = failed
 
 
@@ -70,7 +73,7 @@ def draft_policy(path: Path, text: str, now: datetime) -> PolicyDraft:
     """
     policy, failed = _tested(path, text, now)
     if failed:
-        raise PolicyTestsFailed(failed)
+        raise PolicyTestsFailed(failed, path if path.is_file() and read_policy_text(path) == text else None)
     return PolicyDraft(text, policy)
 
 

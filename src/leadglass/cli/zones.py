@@ -42,14 +42,15 @@ def check(context: typer.Context, file: File = None, as_json: JsonOption = False
     """Check a policy and run its tests. Exit 1 on errors, 4 if a test fails."""
     home = home_of(context)
     with local_site(home) as site:
-        checked = check_file(site.permit(Verb.STATUS), file or home.policy, site.clock.now())
+        path = file or home.policy
+        checked = check_file(site.permit(Verb.STATUS), path, site.clock.now())
     if as_json:
         print_json({"findings": checked.findings, "failed_tests": checked.failed_tests})
     else:
         for finding in checked.findings:
             typer.echo(visible(str(finding)))
         for failure in checked.failed_tests:
-            typer.echo(visible(str(failure)))
+            typer.echo(visible(failure.told(str(path))))
     _leave_unless_good(checked)
 
 
@@ -254,7 +255,7 @@ def _print_ladder(ladder: tuple[Rung, ...], fix: str) -> None:
 def _leave_unless_good(checked: Checked) -> None:
     errors = sum(finding.severity is Severity.ERROR for finding in checked.findings)
     if errors:
-        say(f"{errors} errors")
+        say("1 error" if errors == 1 else f"{errors} errors")
         leave(Exit.ERROR)
     if checked.failed_tests:
         say(f"{len(checked.failed_tests)} of the policy's tests failed")

@@ -120,6 +120,7 @@ class TestZones:
         ended = leadglass("--home", live.home, "zones", "check", draft)
         assert ended.code == Exit.ERROR
         assert f"{draft}:2:" in ended.out
+        assert ended.err.splitlines()[-1] == "1 error"
         assert "zones" in ended.out
 
     def test_a_failed_test_has_its_own_exit_code(
@@ -129,7 +130,7 @@ class TestZones:
         draft.write_text('version = 1\n[tests]\nallow = ["internet echo archive"]\n')
         ended = leadglass("--home", live.home, "zones", "check", draft)
         assert ended.code == Exit.POLICY_TESTS_FAILED
-        assert "internet echo archive" in ended.out
+        assert f'{draft}:3:10: test "internet echo archive" expects allow' in ended.out
 
     def test_explain(self, leadglass: Leadglass, live: LiveSite) -> None:
         live.add_device("ct1", "modalities", "CT1")

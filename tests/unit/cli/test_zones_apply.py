@@ -101,6 +101,7 @@ def test_policy_whose_own_tests_fail_is_refused_and_the_file_is_as_it_was(
     draft.write_text(EXAMPLE.replace('"get", "move"]', '"move"]'), encoding="utf-8")
     ended = leadglass("--home", live.home, "zones", "apply", draft, "--yes")
     assert ended.code == Exit.POLICY_TESTS_FAILED
+    assert f"error: {draft}:" in ended.err  # the line to look at
     assert "ws1 get archive" in ended.err
     assert policy.read_text(encoding="utf-8") == EXAMPLE
     assert not policy.with_name("policy.toml.1").exists()
@@ -189,6 +190,7 @@ def test_rule_that_a_test_of_the_policy_forbids_is_not_written(
 ) -> None:
     ended = leadglass("--home", live.home, "zones", "allow", "us1", "find", "--yes")
     assert ended.code == Exit.POLICY_TESTS_FAILED
+    assert 'error: test "us1 find archive"' in ended.err  # no line of a text that nobody has
     assert "us1 find archive" in ended.err
     assert policy.read_text(encoding="utf-8") == EXAMPLE
 
