@@ -61,6 +61,9 @@ def narrowest_rule(policy: Policy, question: Question, now: datetime) -> NewRule
 
 
 def _flow(question: Question) -> NewRule:
+    if question.study is not None:
+        label = "leadglass label add UID NAME, then ask with label=NAME"
+        raise NoRuleHelps(f"no flow is for one study, and one for all would permit more: {label}")
     subject, verb, target = question.subject, question.verb, question.target
     device = target if subject == ARCHIVE else subject
     entry: dict[str, str | tuple[str, ...]] = {"from": (subject,), "to": target, "can": (verb.value,)}

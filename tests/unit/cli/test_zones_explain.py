@@ -62,6 +62,23 @@ def test_command_that_would_permit_it_whole_asks_for_identity(
     assert "to permit just that: zones allow ws1 get archive identity=kept --expires 7d" in ended.out
 
 
+@pytest.mark.parametrize(
+    ("asked", "command"),
+    [
+        ("us1 get modality=US label=night age=30d", "us1 get archive modality=US label=night age=30d"),
+        ("us1 find archive  show=StudyDate at=2026-12-24T23:00 stores=5", "us1 find archive show=StudyDate"),
+        ("nurses view any from=reading mfa", "nurses view any from=reading mfa"),
+        ("us1 get archive label=a;b", "us1 get archive 'label=a;b'"),
+    ],
+)
+def test_command_that_would_permit_it_permits_no_more_than_was_asked(
+    leadglass: Leadglass, live: LiveSite, policy: Path, asked: str, command: str
+) -> None:
+    policy.write_text(EXAMPLE.replace("[flows]", 'nurses = ["role:nurse"]\n[flows]', 1), encoding="utf-8")
+    ended = leadglass("--home", live.home, "zones", "explain", asked)
+    assert f"to permit just that: zones allow {command} --expires 7d\n" in ended.out
+
+
 def test_what_a_guard_stops_has_no_such_command(leadglass: Leadglass, live: LiveSite, policy: Path) -> None:
     ended = leadglass("--home", live.home, "zones", "explain", "internet echo archive")
     assert ended.code == Exit.FINDINGS

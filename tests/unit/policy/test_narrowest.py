@@ -103,3 +103,8 @@ def test_what_a_guard_or_condition_stops_is_given_no_rule(question: str, message
 def test_unknown_caller_is_named() -> None:
     with pytest.raises(QuestionInvalid, match="unknown caller"):
         rule("us9 find archive")
+
+
+def test_device_is_given_no_rule_for_all_studies_where_one_was_asked_for() -> None:
+    with pytest.raises(NoRuleHelps, match=r"no flow is for one study.*label add"):
+        rule("us1 get archive study=1.2.3")
