@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from leadglass.model.storage_classes import BY_KEYWORD
 from leadglass.policy import QuestionInvalid, check_policy
 from leadglass.policy.invariant import parse_invariant, prove
+from leadglass.policy.modalities import MODALITIES
+from leadglass.policy.reach import compare
 from tests.support.policies import EXAMPLE, NOW, policy
 
 OLD = policy(EXAMPLE)
@@ -120,3 +123,16 @@ def test_last_day_at_the_end_of_the_calendar_is_no_moment_that_is_asked_about(ne
     text = EXAMPLE.replace("2027-01-31", never).replace("2027-03-31", never)
     text += '[invariants]\nus1-sees-nothing = "no path from us1 to find"\n'
     assert check_policy(text, path="policy.toml", now=NOW).failed_tests == ()
+
+
+@pytest.mark.parametrize(
+    "everything",
+    [sorted(f"modality:{code}" for code in MODALITIES), sorted(f"sop_class:{name}" for name in BY_KEYWORD)],
+)
+def test_rule_that_names_all_there_are_leaves_one_that_nobody_has_defined(everything: list[str]) -> None:
+    text = EXAMPLE.replace('only = "label:night"', f"only = {everything}")
+    assert proved("no path from archive to night", text) is not None
+    others = text.replace("'modality:CT', ", "").replace("'sop_class:CTImageStorage', ", "")
+    difference = compare(policy(others), policy(text), NOW)
+    assert len(difference.opened) == 1
+    assert "CT" in str(difference.opened[0]) or "1.2.840.10008.5.1.4.1.1.2" in str(difference.opened[0])
