@@ -80,6 +80,7 @@ class TestStatus:
         with serving_lock(home):
             write_running(home, running)
             ended = leadglass("--home", live.home, "status")
+            assert leadglass("--home", live.home, "status", "--json").code == Exit.FINDINGS
         assert ended.code == Exit.FINDINGS
         assert f"yes, process {os.getpid()}" in ended.out
         assert "dicom-tls 127.0.0.1:2762" in ended.out
@@ -89,6 +90,26 @@ class TestStatus:
             write_running(home, Running(os.getpid(), running.time, {}, {}, 0, ""))
             ended = leadglass("--home", live.home, "status")
         assert (ended.code, "associations  none" in ended.out) == (Exit.OK, True)
+
+    def test_a_policy_that_is_wrong_or_due_is_a_finding_for_people_and_programs(
+        self, leadglass: Leadglass, live: LiveSite
+    ) -> None:
+        policy = live.home / "policy.toml"
+        good = policy.read_text(encoding="utf-8")
+        policy.write_text("version = 2\n", encoding="utf-8")
+        wrong = leadglass("--home", live.home, "status")
+        assert wrong.code == Exit.FINDINGS
+        assert "the policy is wrong; see 'leadglass zones check'" in wrong.err
+        wrong = leadglass("--home", live.home, "status", "--json")
+        assert (wrong.code, wrong.json["policy_is_wrong"]) == (Exit.FINDINGS, True)
+        zone = '[zones]\nold = { cidr = [], transport = "plain", review_by = 2026-01-01 }\n'
+        policy.write_text(f"version = 1\n{zone}", encoding="utf-8")
+        assert leadglass("--home", live.home, "status").code == Exit.FINDINGS
+        overdue = leadglass("--home", live.home, "status", "--json")
+        assert (overdue.code, overdue.json["policy_is_wrong"]) == (Exit.FINDINGS, False)
+        assert overdue.json["reviews_due"][0]["where"] == "zones.old"
+        policy.write_text(good, encoding="utf-8")
+        assert leadglass("--home", live.home, "status", "--json").code == Exit.OK
 
     def test_a_server_that_is_gone_is_not_served(self, live: LiveSite) -> None:
         home = Home(live.home)
