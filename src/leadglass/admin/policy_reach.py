@@ -13,7 +13,7 @@ from leadglass.admin.policy_files import read_policy_text
 from leadglass.model.action import ARCHIVE, Verb
 from leadglass.model.errors import ConfigurationInvalid
 from leadglass.model.permit import Permit
-from leadglass.policy import Policy, PolicyInvalid, check_policy
+from leadglass.policy import Policy, PolicyInvalid, QuestionInvalid, check_policy
 from leadglass.policy.invariant import STUDIES, Verdict, parse_invariant, prove
 from leadglass.policy.model import ANY
 from leadglass.policy.reach import Difference, Reach, compare, reach
@@ -49,7 +49,8 @@ def reach_of(permit: Permit, path: Path, wanted: Wanted, now: datetime) -> list[
     """What a policy file lets whom do.
 
     Raises:
-        ConfigurationInvalid: it cannot be read or has errors, or it does not know a name that is wanted.
+        ConfigurationInvalid: it cannot be read or has errors.
+        QuestionInvalid: it does not know a name that is wanted.
         NotPermitted: ``permit`` is not for STATUS.
     """
     require(permit, Verb.STATUS)
@@ -75,7 +76,7 @@ def prove_invariant(permit: Permit, path: Path, text: str, now: datetime) -> Ver
 
 def _require_known(option: str, name: str | None, known: Collection[str]) -> None:
     if name is not None and name not in known:
-        raise ConfigurationInvalid(f"--{option} {quoted(name)} is unknown; {suggest(name, known)}")
+        raise QuestionInvalid(f"--{option} {quoted(name)} is unknown; {suggest(name, known)}")
 
 
 def _is_wanted(policy: Policy, cell: Cell, wanted: Wanted) -> bool:

@@ -57,8 +57,11 @@ def check(context: typer.Context, file: File = None, as_json: JsonOption = False
 @app.command()
 def explain(
     context: typer.Context,
-    question: Annotated[
-        str | None, typer.Argument(help='Such as "us1 store archive modality=US".', show_default=False)
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="question", help='Such as "us1 store archive modality=US".', show_default=False
+        ),
     ] = None,
     denied: Annotated[
         str | None,
@@ -74,7 +77,8 @@ def explain(
 
     Exit 3 if it is denied.
     """
-    if (question is None) == (denied is None):
+    question = " ".join(words or ())
+    if (not words) == (denied is None):
         say("error: give a question, or --denied")
         leave(Exit.USAGE)
     home = home_of(context)
@@ -84,7 +88,7 @@ def explain(
             leave(Exit.FINDINGS)
         try:
             permit = site.permit(Verb.STATUS)
-            explained = explain_question(permit, home.policy, question or "", site.clock.now())
+            explained = explain_question(permit, home.policy, question, site.clock.now())
         except QuestionInvalid as error:
             say(f"error: {error}")
             leave(Exit.USAGE)
@@ -93,7 +97,7 @@ def explain(
         more = {"places": explained.places, "advice": explained.advice}
         print_json({**msgspec.to_builtins(decision), **msgspec.to_builtins(more)})
     else:
-        print_decision(question or "", decision)
+        print_decision(question, decision)
         for place in explained.places:
             typer.echo(visible(f"  {place}"))
         _print_advice(explained.advice)
@@ -192,7 +196,11 @@ def reach(
             show_use(site, days, as_json=as_json)
             return
         permit = site.permit(Verb.STATUS)
-        found = reach_of(permit, home.policy, Wanted(who, what, zone), site.clock.now())
+        try:
+            found = reach_of(permit, home.policy, Wanted(who, what, zone), site.clock.now())
+        except QuestionInvalid as error:
+            say(f"error: {error}")
+            leave(Exit.USAGE)
     if as_json:
         print_json(found)
         return
@@ -211,7 +219,10 @@ def reach(
 @app.command()
 def prove(
     context: typer.Context,
-    invariant: Annotated[str, typer.Argument(help='Such as "no path from zone:remote to verb:store".')],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="invariant", help='Such as "no path from zone:remote to verb:store".'),
+    ],
     as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
 ) -> None:
     """Decide whether something is impossible, whoever asks and however: over every question there is.
@@ -222,7 +233,7 @@ def prove(
     with local_site(home) as site:
         permit = site.permit(Verb.STATUS)
         try:
-            verdict = prove_invariant(permit, home.policy, invariant, site.clock.now())
+            verdict = prove_invariant(permit, home.policy, " ".join(words), site.clock.now())
         except QuestionInvalid as error:
             say(f"error: {error}")
             leave(Exit.USAGE)

@@ -39,6 +39,8 @@ def test_rule_is_named_with_the_line_it_stands_on(leadglass: Leadglass, live: Li
     assert ended.code == Exit.OK
     assert f"flow acquire: {policy}:{line}" in ended.out
     assert "to permit" not in ended.out
+    unquoted = leadglass("--home", live.home, "zones", "explain", "ct1", "store", "archive")
+    assert unquoted.out == ended.out
 
 
 def test_refusal_names_the_command_that_would_permit_it_and_the_tests_that_would_break(

@@ -120,7 +120,7 @@ def test_name_that_the_policy_does_not_know_is_refused(
     leadglass: Leadglass, site: LiveSite, option: str
 ) -> None:
     ended = leadglass("--home", site.home, "zones", "reach", option, "nobody")
-    assert ended.code == Exit.ERROR
+    assert ended.code == Exit.USAGE
     assert f'{option} "nobody" is unknown' in ended.err
 
 

@@ -182,6 +182,14 @@ MISTAKES = [
         DEVICE + 'makes = ["CTX"]',
         '10:9: warning: "CTX" is no modality of the standard; did you mean "CT"?',
     ),
+    (
+        FLOW + 'only = "modality:CTX"',
+        '11:8: warning: "CTX" is no modality of the standard; did you mean "CT"?',
+    ),
+    (
+        GRANT + 'only = "modality:CTX"',
+        '14:8: warning: "CTX" is no modality of the standard; did you mean "CT"?',
+    ),
     (DEVICE + 'fingerprint = "ab"', '10:15: error: "ab" is not a SHA-256'),
     (
         DEVICE + "revoked = true",

@@ -74,6 +74,8 @@ def test_what_a_rule_gives_is_shown_as_a_question(invariant: str, counterexample
         ("no path from us2 to store", 'unknown caller "us2"; did you mean "us1"?'),
         ("no path from role:nurse to view", 'no group holds "role:nurse"'),
         ("no path from us1 to verb:stor", 'unknown verb "stor"; did you mean "store"?'),
+        ("no path from us1 to stor", 'unknown verb or target "stor"; did you mean "store"?'),
+        ("no path from us1 to target:store", 'unknown verb or target "store"; did you mean "store"?'),
         ("no path from us1 to nights", 'unknown verb or target "nights"; did you mean "night"?'),
         ("no path from us1 to store find", '"find" is the second of its kind'),
         ("no path from us1 to archive night", '"night" is the second of its kind'),
