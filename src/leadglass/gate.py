@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -141,6 +142,17 @@ class Gate:
         """The device of that AE title, if the archive can reach it."""
         device = self._policy.lookup.by_ae.get(ae)
         return device if device is not None and device.address is not None else None
+
+    def refuse_destination(self, ae: AETitle, node: str, *, association: str) -> None:
+        """Record that something was to be sent where the archive sends to nobody, ``node`` being the archive.
+
+        Raises:
+            AuditFailed: the trail cannot be written.
+        """
+        named = self._policy.lookup.by_ae.get(ae)
+        target = named.name if named is not None else f"AE {ae}"  # which no device is called
+        with suppress(NotPermitted):
+            self.permit_part(Archive(node), Action(Verb.STORE, target), association=association)
 
     def admit(
         self,
