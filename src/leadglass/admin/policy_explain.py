@@ -101,7 +101,9 @@ def _advice(policy: Policy, standing: str, text: str, now: datetime) -> Advice |
     except QuestionInvalid:
         return None
     changed = with_rule(standing, rule, last_day_of_trial(now), "")
-    failed = check_policy(changed, path="", now=now).failed_tests
+    checked = check_policy(changed, path="", now=now)
+    if checked.policy is None:  # a command that would fail helps nobody
+        return None
     narrowing = [word for word in text.split() if word in FLAGS or word.partition("=")[0] in _NARROWING]
     words = shlex.join([question.subject, question.verb, question.target, *narrowing])
-    return Advice(f"zones allow {words} --expires 7d", tuple(str(test) for test in failed))
+    return Advice(f"zones allow {words} --expires 7d", tuple(map(str, checked.failed_tests)))
