@@ -80,7 +80,6 @@ def change_of_revoking(permit: Permit, desk: Desk, name: str) -> DeviceChange:
         ConfigurationInvalid: no such device, and no certificate of that name.
     """
     require(permit, Verb.MANAGE)
-    check_device_name(name)
     certificates = tuple(f"certificate {sha256} is revoked" for sha256 in _counting(desk, name))
     try:
         standing = read_policy_text(desk.policy_path)

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 from leadglass.model.action import Verb
 from leadglass.model.caller import Transport
+from leadglass.model.names import DEVICE_NAME
 from leadglass.policy.conditions.expires import Expires
 from leadglass.policy.conditions.modality import Modality
 from leadglass.policy.conditions.review_by import ReviewBy
@@ -143,6 +144,13 @@ def _check_device(policy: Policy, device: Device, notes: Notes) -> None:
         )
         notes.warn(spot, message, f'add "mtls" to {zone.name}, or name another zone')
     _check_modalities((*path, "makes"), device.makes, notes)
+    if (
+        Transport.MTLS in zone.transports
+        and not device.fingerprints
+        and not DEVICE_NAME.fullmatch(device.name)
+    ):
+        hint = "call it with 1 to 32 of a-z, 0-9 and -, or give the fingerprint of its own certificate"
+        notes.warn(notes.source.key_place(path), f"no certificate of ours can name {device.name}", hint)
 
 
 def _check_modalities(path: KeyPath, condition: Modality | None, notes: Notes) -> None:

@@ -179,6 +179,10 @@ MISTAKES = [
         '10:10: error: "C T!" is not a modality; write it like CT',
     ),
     (
+        '[devices.MR_1]\nzone = "m"\nae = ["D"]\n',
+        "7:10: warning: no certificate of ours can name MR_1; call it with",
+    ),
+    (
         DEVICE + 'makes = ["CTX"]',
         '10:9: warning: "CTX" is no modality of the standard; did you mean "CT"?',
     ),
