@@ -204,6 +204,9 @@ def reach(
     if as_json:
         print_json(found)
         return
+    if not found:
+        say("nothing is allowed of what was asked for")
+        return
     verbs = [verb for verb in Verb if verb in MACHINE_VERBS | PERSON_VERBS]
     used = [verb for verb in verbs if any(each.verb is verb for each in found)]
     cells: dict[tuple[str, str], dict[Verb, str]] = {}
