@@ -56,6 +56,7 @@ from leadglass.policy.model import Device
 from leadglass.policy.policy import Policy
 from leadglass.protocol.limits import Limits
 from leadglass.sitefile.settings import Settings, read_settings
+from leadglass.sitefile.source import decode_text
 from leadglass.storage.filesystem import PosixFileSystem
 from leadglass.storage.health import StoreState
 from leadglass.storage.keys import FileKeyProvider, KeyProvider
@@ -383,10 +384,9 @@ def _pinned(policy: Policy) -> frozenset[str]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except FileNotFoundError:
         raise ConfigurationInvalid(f"{path} is missing: 'leadglass --home DIR init' makes a site") from None
-    except UnicodeDecodeError as error:
-        raise ConfigurationInvalid(f"{path} is not UTF-8: byte {error.start}") from None
     except OSError as error:
         raise ConfigurationInvalid(f"{path} cannot be read: {error.strerror}") from error
+    return decode_text(content, path=str(path))

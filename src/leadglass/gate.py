@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from leadglass.audit.coalesce import DenialCoalescer
 from leadglass.audit.decided import event_of, kind_of, over_budget, stopped_at, summary, with_equipment
 from leadglass.hours import Hours
 from leadglass.model.action import Action, Verb
-from leadglass.model.caller import UNKNOWN_EQUIPMENT, Caller, Equipment, Peer, Transport
+from leadglass.model.caller import UNKNOWN_EQUIPMENT, Archive, Caller, Equipment, Peer, Transport
 from leadglass.model.clock import Clock
 from leadglass.model.decision import Decision, Rung, Step
 from leadglass.model.errors import NotAdmitted, NotPermitted, TooManyAssociations
@@ -138,6 +139,17 @@ class Gate:
         """The device of that AE title, if the archive can reach it."""
         device = self._policy.lookup.by_ae.get(ae)
         return device if device is not None and device.address is not None else None
+
+    def refuse_destination(self, ae: AETitle, node: str, *, association: str) -> None:
+        """Record that something was to be sent where the archive sends to nobody, ``node`` being the archive.
+
+        Raises:
+            AuditFailed: the trail cannot be written.
+        """
+        named = self._policy.lookup.by_ae.get(ae)
+        target = named.name if named is not None else f"AE {ae}"  # which no device is called
+        with suppress(NotPermitted):
+            self.permit_part(Archive(node), Action(Verb.STORE, target), association=association)
 
     def admit(
         self,

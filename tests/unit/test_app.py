@@ -118,7 +118,7 @@ class TestFiles:
 
     def test_what_is_no_text_is_said(self, home: Home) -> None:
         home.policy.write_bytes(b"version = 1 # \xff")
-        with pytest.raises(ConfigurationInvalid, match="not UTF-8: byte 14"):
+        with pytest.raises(ConfigurationInvalid, match=":1:15: error: not UTF-8 text"):
             read_site_policy(home, SystemClock())
 
     def test_what_cannot_be_read_is_said(self, home: Home) -> None:

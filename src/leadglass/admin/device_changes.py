@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from leadglass.admin.devices import (
 )
 from leadglass.admin.policy_apply import proposal_of
 from leadglass.admin.policy_files import PolicyDraft, draft_policy, read_policy_text
+from leadglass.admin.policy_text import changed_lines
 from leadglass.identity.certificates import check_device_name
 from leadglass.model.action import Verb
 from leadglass.model.errors import ConfigurationInvalid
@@ -80,7 +80,6 @@ def change_of_revoking(permit: Permit, desk: Desk, name: str) -> DeviceChange:
         ConfigurationInvalid: no such device, and no certificate of that name.
     """
     require(permit, Verb.MANAGE)
-    check_device_name(name)
     certificates = tuple(f"certificate {sha256} is revoked" for sha256 in _counting(desk, name))
     try:
         standing = read_policy_text(desk.policy_path)
@@ -92,13 +91,13 @@ def change_of_revoking(permit: Permit, desk: Desk, name: str) -> DeviceChange:
     now = desk.authority.clock.now()
     before = check_policy(standing, path=str(desk.policy_path), now=now).policy
     difference = None if before is None else compare(before, draft.policy, now)
-    lines = _lines(desk.policy_path, standing, draft.text)
+    lines = changed_lines(desk.policy_path.name, standing, draft.text)
     return DeviceChange(standing, lines, difference, certificates, removed)
 
 
 def _change(desk: Desk, draft: PolicyDraft, standing: str, certificates: tuple[str, ...]) -> DeviceChange:
     proposal = proposal_of(desk, desk.policy_path, draft.text, standing)
-    lines = _lines(desk.policy_path, standing, draft.text)
+    lines = changed_lines(desk.policy_path.name, standing, draft.text)
     return DeviceChange(standing, lines, proposal.difference, certificates)
 
 
@@ -115,14 +114,3 @@ def _made(name: str, credential: Credential | None, out_dir: Path | None) -> tup
     device_files.refuse_to_overwrite(out_dir)
     what = "a new key and its certificate" if isinstance(credential, NewKey) else "a certificate"
     return (f"{what} for {name}, for {credential.lifetime.days} days, is written to {out_dir}",)
-
-
-def _lines(path: Path, before: str, after: str) -> tuple[str, ...]:
-    """Each line that goes, by its number in the file as it is, and that comes, by that of the file to be."""
-    old, new = before.splitlines(), after.splitlines()
-    found: list[str] = []
-    for what, start, end, begins, ends in difflib.SequenceMatcher(None, old, new).get_opcodes():
-        if what != "equal":
-            found += [f"{path.name}:{number + 1} - {old[number]}" for number in range(start, end)]
-            found += [f"{path.name}:{number + 1} + {new[number]}" for number in range(begins, ends)]
-    return tuple(found)

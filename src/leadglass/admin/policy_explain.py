@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import count
@@ -15,10 +16,16 @@ from leadglass.audit.read import AuditLine
 from leadglass.model.action import Verb
 from leadglass.model.decision import Decision
 from leadglass.model.permit import Permit
-from leadglass.policy import Question, QuestionInvalid, check_policy, explain, load_policy, parse_question
+from leadglass.policy import QuestionInvalid, check_policy, explain, load_policy, parse_question
 from leadglass.policy.fixes import last_day_of_trial
 from leadglass.policy.narrowest import NewRule, narrowest_rule
 from leadglass.policy.policy import Policy
+from leadglass.policy.question import FLAGS
+
+_NARROWING = frozenset(
+    ("age", "from", "identity", "label", "modality", "sender", "show", "sop_class", "study")
+)
+"""Keys of a question that the narrowest rule is made of. Without them it would permit more than was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ def explain_question(permit: Permit, path: Path, text: str, now: datetime) -> Ex
     policy = load_policy(standing, path=str(path), now=now)
     question = parse_question(text)
     decision = explain(policy, question, now)
-    advice = None if decision.allowed else _advice(policy, standing, question, now)
+    advice = None if decision.allowed else _advice(policy, standing, text, now)
     return Explained(decision, places_of(standing, path, decision.rule or ""), advice)
 
 
@@ -67,7 +74,7 @@ def advice_on(permit: Permit, path: Path, line: AuditLine, now: datetime) -> Adv
     policy = load_policy(standing, path=str(path), now=now)
     event = line.event
     try:
-        return _advice(policy, standing, parse_question(f"{event.who} {event.verb} {event.target}"), now)
+        return _advice(policy, standing, f"{event.who} {event.verb} {event.target}", now)
     except QuestionInvalid:  # it was a stranger, or asked for nothing yet
         return None
 
@@ -87,14 +94,16 @@ def with_rule(standing: str, rule: NewRule, last_day: date, note: str) -> str:
     return policy_text.with_entry(standing, rule.table, name, entry)
 
 
-def _advice(policy: Policy, standing: str, question: Question, now: datetime) -> Advice | None:
+def _advice(policy: Policy, standing: str, text: str, now: datetime) -> Advice | None:
+    question = parse_question(text)
     try:
         rule = narrowest_rule(policy, question, now)
     except QuestionInvalid:
         return None
-    text = with_rule(standing, rule, last_day_of_trial(now), "")
-    failed = check_policy(text, path="", now=now).failed_tests
-    words = f"{question.subject} {question.verb} {question.target}"
-    if question.identity is not None:  # without it, it may be allowed already
-        words += f" identity={question.identity}"
-    return Advice(f"zones allow {words} --expires 7d", tuple(str(test) for test in failed))
+    changed = with_rule(standing, rule, last_day_of_trial(now), "")
+    checked = check_policy(changed, path="", now=now)
+    if checked.policy is None:  # a command that would fail helps nobody
+        return None
+    narrowing = [word for word in text.split() if word in FLAGS or word.partition("=")[0] in _NARROWING]
+    words = shlex.join([question.subject, question.verb, question.target, *narrowing])
+    return Advice(f"zones allow {words} --expires 7d", tuple(map(str, checked.failed_tests)))

@@ -22,13 +22,17 @@ from leadglass.policy import (
     check_policy,
     newly_failed,
 )
+from leadglass.sitefile import decode_text
 
 
 class PolicyTestsFailed(ConfigurationInvalid):
-    """The policy's own tests refuse a change; the file is as it was. ``failed`` says which and why."""
+    """The policy's own tests refuse a change; the file is as it was. ``failed`` says which and why.
 
-    def __init__(self, failed: tuple[FailedTest, ...]) -> None:
-        super().__init__("\n".join(f"{test.place.line}:{test.place.column}: {test}" for test in failed))
+    ``file`` is where they stand, if it holds the very text that was refused.
+    """
+
+    def __init__(self, failed: tuple[FailedTest, ...], file: Path | None = None) -> None:
+        super().__init__("\n".join(test.told(str(file)) if file else str(test) for test in failed))
         self.failed = failed
 
 
@@ -46,10 +50,7 @@ def read_policy_text(path: Path) -> str:
     Raises:
         ConfigurationInvalid: missing, unreadable, too large, or not UTF-8.
     """
-    try:
-        return read_file(path).decode()
-    except UnicodeDecodeError as error:
-        raise ConfigurationInvalid(f"{path} is not UTF-8 (byte {error.start})") from error
+    return decode_text(read_file(path), path=str(path))
 
 
 def check_file(permit: Permit, path: Path, now: datetime) -> Checked:
@@ -72,7 +73,7 @@ def draft_policy(path: Path, text: str, now: datetime) -> PolicyDraft:
     """
     policy, failed = _tested(path, text, now)
     if failed:
-        raise PolicyTestsFailed(failed)
+        raise PolicyTestsFailed(failed, path if path.is_file() and read_policy_text(path) == text else None)
     return PolicyDraft(text, policy)
 
 

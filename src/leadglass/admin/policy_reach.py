@@ -13,12 +13,12 @@ from leadglass.admin.policy_files import read_policy_text
 from leadglass.model.action import ARCHIVE, Verb
 from leadglass.model.errors import ConfigurationInvalid
 from leadglass.model.permit import Permit
-from leadglass.policy import Policy, PolicyInvalid, check_policy
+from leadglass.policy import Policy, PolicyInvalid, QuestionInvalid, check_policy
 from leadglass.policy.invariant import STUDIES, Verdict, parse_invariant, prove
 from leadglass.policy.model import ANY
 from leadglass.policy.reach import Difference, Reach, compare, reach
 from leadglass.policy.space import Cell, Space
-from leadglass.sitefile import quoted, suggest
+from leadglass.sitefile import decode_text, quoted, suggest
 
 GIT_TIMEOUT_S = 30
 
@@ -49,7 +49,8 @@ def reach_of(permit: Permit, path: Path, wanted: Wanted, now: datetime) -> list[
     """What a policy file lets whom do.
 
     Raises:
-        ConfigurationInvalid: it cannot be read or has errors, or it does not know a name that is wanted.
+        ConfigurationInvalid: it cannot be read or has errors.
+        QuestionInvalid: it does not know a name that is wanted.
         NotPermitted: ``permit`` is not for STATUS.
     """
     require(permit, Verb.STATUS)
@@ -75,7 +76,7 @@ def prove_invariant(permit: Permit, path: Path, text: str, now: datetime) -> Ver
 
 def _require_known(option: str, name: str | None, known: Collection[str]) -> None:
     if name is not None and name not in known:
-        raise ConfigurationInvalid(f"--{option} {quoted(name)} is unknown; {suggest(name, known)}")
+        raise QuestionInvalid(f"--{option} {quoted(name)} is unknown; {suggest(name, known)}")
 
 
 def _is_wanted(policy: Policy, cell: Cell, wanted: Wanted) -> bool:
@@ -127,7 +128,4 @@ def _from_git(revision: str, at: Path) -> str:
         ) from error
     if shown.returncode != 0:
         raise ConfigurationInvalid(unknown)
-    try:
-        return shown.stdout.decode()
-    except UnicodeDecodeError as error:
-        raise ConfigurationInvalid(f"{revision}:{at.name} is not UTF-8 (byte {error.start})") from error
+    return decode_text(shown.stdout, path=f"{revision}:{at.name}")

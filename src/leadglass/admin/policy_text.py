@@ -6,6 +6,7 @@ way these edits do not understand is left alone, with the line to write by hand.
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,17 @@ _ANY_HEADER = re.compile(r"\s*\[")
 _KEY = re.compile(r"\s*[A-Za-z0-9_\"'-]+\s*=")
 _REVOKED = re.compile(r",\s*revoked\s*=\s*[0-9-]+|revoked\s*=\s*[0-9-]+\s*,\s*")
 _COMMENT = re.compile(r"\s*#")
+
+
+def changed_lines(name: str, before: str, after: str) -> tuple[str, ...]:
+    """Each line that goes, by its number in the file as it is, and that comes, by that of the file to be."""
+    old, new = before.splitlines(), after.splitlines()
+    found: list[str] = []
+    for what, start, end, begins, ends in difflib.SequenceMatcher(None, old, new).get_opcodes():
+        if what != "equal":
+            found += [f"{name}:{number + 1} - {old[number]}" for number in range(start, end)]
+            found += [f"{name}:{number + 1} + {new[number]}" for number in range(begins, ends)]
+    return tuple(found)
 
 
 def entry_line(name: str, entry: Mapping[str, EntryValue]) -> str:
@@ -55,7 +67,11 @@ def with_entry(text: str, table: str, name: str, entry: Mapping[str, EntryValue]
         raise ConfigurationInvalid(f"[{table}] is not a table")
     entries[name] = {key: list(v) if isinstance(v, tuple) else v for key, v in entry.items()}
     line = entry_line(name, entry)
-    for candidate in (_after_last(text, table, line), f"{text.rstrip()}\n\n[{table}]\n{line}\n"):
+    end = _line_end(text)
+    for candidate in (
+        _after_last(text, table, line),
+        end.join((text.rstrip(), "", f"[{table}]", line, "")),
+    ):
         if _means(candidate, meant):
             return candidate
     raise ConfigurationInvalid(f"[{table}] is written in an unusual way: add this line by hand: {line}")
@@ -198,8 +214,14 @@ def _after_last(text: str, table: str, line: str) -> str:
         while last + 1 in rows and _COMMENT.match(lines[last + 1]):
             last += 1
     before, after = "".join(lines[: last + 1]), "".join(lines[last + 1 :])
-    gap = "" if before.endswith("\n") else "\n"
-    return f"{before}{gap}{line}\n{after}"
+    end = _line_end(text)
+    gap = "" if before.endswith("\n") else end
+    return f"{before}{gap}{line}{end}{after}"
+
+
+def _line_end(text: str) -> str:
+    """How the file ends its lines: an editor for Windows leaves them to us in its own way."""
+    return "\r\n" if "\r\n" in text else "\n"
 
 
 def _value(value: EntryValue) -> str:

@@ -58,6 +58,7 @@ class LazyCommands(TyperGroup):
         module, attribute = COMMANDS[cmd_name]
         found = getattr(import_module(f"leadglass.cli.{module}"), attribute)
         if isinstance(found, typer.Typer):
+            found.rich_markup_mode = None  # it would take [tests] for a colour, and leave it out
             return typer.main.get_group(found)
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
         alone.command(cmd_name)(found)

@@ -83,7 +83,7 @@ def init(
 
 
 def status(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa: FBT002  a flag of the command line
-    """Whether the site is served, and what it holds. Exit 3 where something is to be done."""
+    """Whether the site is served, and what it holds. Exit 3 if something of it needs a look."""
     home = home_of(context)
     with local_site(home) as site:
         permit = site.permit(Verb.STATUS)
@@ -93,6 +93,9 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa
         scrub, damaged = damages.last_pass(permit), damages.every(permit)
         due = _reviews_due(site)
     running = read_running(home)
+    overdue = any(review.is_overdue(today) for review, today in due or ())
+    in_trouble = running is not None and bool(running.trouble)
+    code = Exit.FINDINGS if damaged or due is None or overdue or in_trouble else Exit.OK
     if as_json:
         print_json(
             {
@@ -101,7 +104,8 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa
                 "free_bytes": free_bytes,
                 "scrub": scrub,
                 "damaged": damaged,
-                "reviews_due": [review for review, _ in due],
+                "policy_is_wrong": due is None,
+                "reviews_due": [review for review, _ in due or ()],
             }
         )
     else:
@@ -124,11 +128,9 @@ def status(context: typer.Context, as_json: JsonOption = False) -> None:  # noqa
             say(f"damaged: instance {each.sop_instance} of study {each.study_uid}: {each.what}")
         if damaged:
             say("'leadglass check' names the patients, and who sent it")
-        for review, today in due:
+        for review, today in due or ():
             say(review.told(today))
-    overdue = any(review.is_overdue(today) for review, today in due)
-    if damaged or overdue or (running is not None and running.trouble):
-        leave(Exit.FINDINGS)
+    leave(code)
 
 
 def _served(running: Running | None) -> dict[str, str]:
@@ -145,13 +147,13 @@ def _served(running: Running | None) -> dict[str, str]:
     return fields | {"trouble": running.trouble} if running.trouble else fields
 
 
-def _reviews_due(site: Site) -> list[tuple[Review, date]]:
-    """Those that are due within 30 days, with today's date there; none where the policy cannot be read."""
+def _reviews_due(site: Site) -> list[tuple[Review, date]] | None:
+    """Those that are due within 30 days, with today's date there; ``None`` where the policy is wrong."""
     try:
         policy = standing_policy(site.home, site.clock)[0]
     except ConfigurationInvalid as error:
         say(f"the policy is wrong; see 'leadglass zones check': {error}")
-        return []
+        return None
     today = site.clock.now().astimezone(UTC).date()  # as a review is judged
     return [(review, today) for review in reviews_due(policy, today)]
 

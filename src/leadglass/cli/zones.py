@@ -42,22 +42,26 @@ def check(context: typer.Context, file: File = None, as_json: JsonOption = False
     """Check a policy and run its tests. Exit 1 on errors, 4 if a test fails."""
     home = home_of(context)
     with local_site(home) as site:
-        checked = check_file(site.permit(Verb.STATUS), file or home.policy, site.clock.now())
+        path = file or home.policy
+        checked = check_file(site.permit(Verb.STATUS), path, site.clock.now())
     if as_json:
         print_json({"findings": checked.findings, "failed_tests": checked.failed_tests})
     else:
         for finding in checked.findings:
             typer.echo(visible(str(finding)))
         for failure in checked.failed_tests:
-            typer.echo(visible(str(failure)))
+            typer.echo(visible(failure.told(str(path))))
     _leave_unless_good(checked)
 
 
 @app.command()
 def explain(
     context: typer.Context,
-    question: Annotated[
-        str | None, typer.Argument(help='Such as "us1 store archive modality=US".', show_default=False)
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="question", help='Such as "us1 store archive modality=US".', show_default=False
+        ),
     ] = None,
     denied: Annotated[
         str | None,
@@ -73,7 +77,8 @@ def explain(
 
     Exit 3 if it is denied.
     """
-    if (question is None) == (denied is None):
+    question = " ".join(words or ())
+    if (not words) == (denied is None):
         say("error: give a question, or --denied")
         leave(Exit.USAGE)
     home = home_of(context)
@@ -83,7 +88,7 @@ def explain(
             leave(Exit.FINDINGS)
         try:
             permit = site.permit(Verb.STATUS)
-            explained = explain_question(permit, home.policy, question or "", site.clock.now())
+            explained = explain_question(permit, home.policy, question, site.clock.now())
         except QuestionInvalid as error:
             say(f"error: {error}")
             leave(Exit.USAGE)
@@ -92,7 +97,7 @@ def explain(
         more = {"places": explained.places, "advice": explained.advice}
         print_json({**msgspec.to_builtins(decision), **msgspec.to_builtins(more)})
     else:
-        print_decision(question or "", decision)
+        print_decision(question, decision)
         for place in explained.places:
             typer.echo(visible(f"  {place}"))
         _print_advice(explained.advice)
@@ -191,9 +196,16 @@ def reach(
             show_use(site, days, as_json=as_json)
             return
         permit = site.permit(Verb.STATUS)
-        found = reach_of(permit, home.policy, Wanted(who, what, zone), site.clock.now())
+        try:
+            found = reach_of(permit, home.policy, Wanted(who, what, zone), site.clock.now())
+        except QuestionInvalid as error:
+            say(f"error: {error}")
+            leave(Exit.USAGE)
     if as_json:
         print_json(found)
+        return
+    if not found:
+        say("nothing is allowed of what was asked for")
         return
     verbs = [verb for verb in Verb if verb in MACHINE_VERBS | PERSON_VERBS]
     used = [verb for verb in verbs if any(each.verb is verb for each in found)]
@@ -210,7 +222,10 @@ def reach(
 @app.command()
 def prove(
     context: typer.Context,
-    invariant: Annotated[str, typer.Argument(help='Such as "no path from zone:remote to verb:store".')],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="invariant", help='Such as "no path from zone:remote to verb:store".'),
+    ],
     as_json: JsonOption = False,  # noqa: FBT002  a flag of the command line
 ) -> None:
     """Decide whether something is impossible, whoever asks and however: over every question there is.
@@ -221,7 +236,7 @@ def prove(
     with local_site(home) as site:
         permit = site.permit(Verb.STATUS)
         try:
-            verdict = prove_invariant(permit, home.policy, invariant, site.clock.now())
+            verdict = prove_invariant(permit, home.policy, " ".join(words), site.clock.now())
         except QuestionInvalid as error:
             say(f"error: {error}")
             leave(Exit.USAGE)
@@ -254,7 +269,7 @@ def _print_ladder(ladder: tuple[Rung, ...], fix: str) -> None:
 def _leave_unless_good(checked: Checked) -> None:
     errors = sum(finding.severity is Severity.ERROR for finding in checked.findings)
     if errors:
-        say(f"{errors} errors")
+        say("1 error" if errors == 1 else f"{errors} errors")
         leave(Exit.ERROR)
     if checked.failed_tests:
         say(f"{len(checked.failed_tests)} of the policy's tests failed")

@@ -17,6 +17,7 @@ from leadglass.admin.policy_apply import (
     propose_rule,
     put_in_force,
 )
+from leadglass.admin.policy_text import changed_lines
 from leadglass.app import local_site
 from leadglass.cli.asking import DryRunOption, YesOption, ask_unless
 from leadglass.cli.files import home_of
@@ -26,6 +27,7 @@ from leadglass.model.permit import Permit
 from leadglass.policy import QuestionInvalid
 from leadglass.policy.narrowest import AllowedAlready, NoRuleHelps
 from leadglass.policy.reach import Difference
+from leadglass.sitefile.table import MAX_TEXT_CHARACTERS
 from leadglass.use_cases import desk_of
 
 
@@ -66,6 +68,7 @@ def allow(
         permit, desk = site.permit(Verb.MANAGE), desk_of(site)
         try:
             last_day = last_day_of("--expires", expires, site.clock.now())
+            _check_note(reason)
             proposal = propose_rule(permit, desk, " ".join(question), last_day, reason)
         except AllowedAlready as error:
             say(str(error))
@@ -76,7 +79,15 @@ def allow(
         except QuestionInvalid as error:
             say(f"error: {error}")
             leave(Exit.USAGE)
+        if not as_json:
+            print_lines(desk, proposal)
         apply_proposal(permit, desk, proposal, reason, yes=yes, dry_run=dry_run, as_json=as_json)
+
+
+def _check_note(reason: str) -> None:
+    """The reason stands in the rule, where a text is one line."""
+    if reason and not (reason.isprintable() and len(reason) <= MAX_TEXT_CHARACTERS):
+        raise QuestionInvalid(f"--reason must be one line of at most {MAX_TEXT_CHARACTERS} characters")
 
 
 def last_day_of(option: str, text: str, now: datetime) -> date:
@@ -129,6 +140,12 @@ def apply_proposal(
     else:
         say("in place; 'zones rollback' puts the old one back" if wanted else "nothing was changed")
     return wanted
+
+
+def print_lines(desk: Desk, proposal: Proposal) -> None:
+    """The lines of the policy that an edit of ours takes away and writes."""
+    for line in changed_lines(desk.policy_path.name, proposal.standing, proposal.draft.text):
+        typer.echo(visible(line))
 
 
 def print_difference(difference: Difference) -> None:

@@ -20,9 +20,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from leadglass.model.caller import CertificateFacts
 from leadglass.model.errors import ConfigurationInvalid
+from leadglass.model.names import DEVICE_NAME
 
 DEVICE_URN = "urn:leadglass:device:"
-DEVICE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _DNS_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DNS_NAME = re.compile(rf"(?=.{{1,253}}$){_DNS_LABEL}(\.{_DNS_LABEL})*\.?")
 

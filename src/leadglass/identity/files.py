@@ -132,10 +132,11 @@ def _read(path: Path, flags: int, at_most: int) -> tuple[bytes, int]:
         descriptor = os.open(path, flags | os.O_NONBLOCK)  # a FIFO must not hold us
     except OSError as error:
         raise ConfigurationInvalid(f"cannot read {path}: {error.strerror}") from error
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode):  # fdopen would take no folder
+        os.close(descriptor)
+        raise ConfigurationInvalid(f"{path} is not a plain file")
     with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode):
-            raise ConfigurationInvalid(f"{path} is not a plain file")
         if facts.st_size > at_most:
             raise ConfigurationInvalid(f"{path} is too large: {facts.st_size} bytes of {at_most}")
         return file.read(at_most), facts.st_mode

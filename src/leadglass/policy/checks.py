@@ -7,7 +7,9 @@ from datetime import date, timedelta
 
 from leadglass.model.action import Verb
 from leadglass.model.caller import Transport
+from leadglass.model.names import DEVICE_NAME
 from leadglass.policy.conditions.expires import Expires
+from leadglass.policy.conditions.modality import Modality
 from leadglass.policy.conditions.review_by import ReviewBy
 from leadglass.policy.learning_checks import check_inside, check_learning
 from leadglass.policy.modalities import MODALITIES
@@ -15,7 +17,6 @@ from leadglass.policy.model import (
     GROUP_PREFIX,
     OUTGOING_VERBS,
     ZONE_PREFIX,
-    Bound,
     Device,
     Direction,
     Flow,
@@ -142,14 +143,25 @@ def _check_device(policy: Policy, device: Device, notes: Notes) -> None:
             f"zone {zone.name} takes https alone and devices speak DICOM: {device.name} can never connect"
         )
         notes.warn(spot, message, f'add "mtls" to {zone.name}, or name another zone')
-    for modality in sorted((device.makes.modalities if device.makes else frozenset()) - MODALITIES):
-        spot = notes.source.value_place((*path, "makes"))
+    _check_modalities((*path, "makes"), device.makes, notes)
+    if (
+        Transport.MTLS in zone.transports
+        and not device.fingerprints
+        and not DEVICE_NAME.fullmatch(device.name)
+    ):
+        hint = "call it with 1 to 32 of a-z, 0-9 and -, or give the fingerprint of its own certificate"
+        notes.warn(notes.source.key_place(path), f"no certificate of ours can name {device.name}", hint)
+
+
+def _check_modalities(path: KeyPath, condition: Modality | None, notes: Notes) -> None:
+    for modality in sorted((condition.modalities if condition else frozenset()) - MODALITIES):
+        spot = notes.source.value_place(path)
         notes.warn(spot, f"{quoted(modality)} is no modality of the standard", suggest(modality, MODALITIES))
 
 
 def _check_flow(policy: Policy, flow: Flow, outside: frozenset[str], today: date, notes: Notes) -> None:
     path: KeyPath = ("flows", flow.name)
-    _check_rule(path, ("from", "to", "can"), flow.term, today, notes)
+    _check_rule(path, ("from", "to", "can"), flow, today, notes)
     _check_per_hour(flow, path, notes)
     partners = sorted(_zones_of(policy, flow) & outside)
     if partners and not any(isinstance(bound, Expires) for bound in flow.term):
@@ -208,23 +220,24 @@ def _devices_of(policy: Policy, flow: Flow) -> set[str]:
 
 def _check_grant(policy: Policy, grant: Grant, today: date, notes: Notes) -> None:
     path: KeyPath = ("grants", grant.name)
-    _check_rule(path, ("who", "from", "can"), grant.term, today, notes)
+    _check_rule(path, ("who", "from", "can"), grant, today, notes)
     for name in sorted(grant.zones & policy.zones.keys()):
         if Transport.HTTPS not in policy.zones[name].transports:
             spot = notes.source.value_place((*path, "from"))
             notes.warn(spot, f"zone {name} takes no https, so nobody comes from there", 'add "https" to it')
 
 
-def _check_rule(
-    path: KeyPath, keys: Iterable[str], term: tuple[Bound, ...], today: date, notes: Notes
-) -> None:
-    """What flows and grants have in common: somebody is meant, and it is not over."""
+def _check_rule(path: KeyPath, keys: Iterable[str], rule: Flow | Grant, today: date, notes: Notes) -> None:
+    """What flows and grants have in common: somebody is meant, objects there are, and it is not over."""
     for key in (*keys, "hours", "weekdays"):
         if notes.source.value_at((*path, key)) == []:
             spot = notes.source.value_place((*path, key))
             message = f"{quoted(key)} is empty, so {'.'.join(map(str, path))} permits nothing"
             notes.warn(spot, message, "fill it in, or remove the rule")
-    for bound in term:
+    for condition in rule.only:
+        if isinstance(condition, Modality):
+            _check_modalities((*path, "only"), condition, notes)
+    for bound in rule.term:
         if isinstance(bound, Expires | ReviewBy):
             key = "expires" if isinstance(bound, Expires) else "review_by"
             _check_date(bound, today, (*path, key), notes)

@@ -144,7 +144,11 @@ def _targets(word: str, policy: Policy) -> frozenset[str]:
     name = word.removeprefix(TARGET_PREFIX)
     if name == STUDIES:
         return frozenset({ARCHIVE, ANY})
-    return frozenset({_known(name, (ARCHIVE, STUDIES, *policy.devices), "verb or target")})
+    targets = (ARCHIVE, *policy.devices)
+    if name not in targets:
+        known = suggest(name, (*_VERBS, STUDIES, *targets))
+        raise QuestionInvalid(f"unknown verb or target {quoted(name)}; {known}")
+    return frozenset({name})
 
 
 def _known(name: str, known: Collection[str], kind: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import count
 from types import MappingProxyType
 
 from leadglass.model.storage_classes import BY_KEYWORD
@@ -37,11 +39,11 @@ def kinds_of_object(
     days = {each.days for each in only if isinstance(each, NewerThan | OlderThan)}
     told: dict[str, Sequence[str]] = {}
     if any(isinstance(each, Modality) for each in (*only, *makes)):
-        told["modality"] = (*sorted(modalities), min(MODALITIES - modalities))
+        told["modality"] = (*sorted(modalities), _another(MODALITIES, modalities, "OTHER"))
     if labels:
         told["label"] = (*sorted(labels), "")
     if classes:
-        told["sop_class"] = (*sorted(classes), min(set(BY_KEYWORD.values()) - classes))
+        told["sop_class"] = (*sorted(classes), _another(set(BY_KEYWORD.values()), classes, "2.25."))
     if studies:
         told["study"] = (*sorted(studies), "")
     if senders:
@@ -49,6 +51,12 @@ def kinds_of_object(
     if days:
         told["age"] = (*(f"{day}d" for day in sorted(days | {day + 1 for day in days})), "")
     return MappingProxyType(told)
+
+
+def _another(known: AbstractSet[str], named: AbstractSet[str], made_up: str) -> str:
+    """One that no rule names; where rules name all that are known, one that nobody has defined."""
+    numbered = (f"{made_up}{number}" for number in count(1))
+    return min(known - named, default="") or next(each for each in numbered if each not in named)
 
 
 def attributes_told_apart(flows: Sequence[Flow] | Sequence[Grant]) -> Mapping[str, Sequence[str]]:

@@ -10,14 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from leadglass.model.action import ARCHIVE, PERSON_VERBS
+from leadglass.model.action import ARCHIVE, PERSON_VERBS, Verb
 from leadglass.model.decision import Step
 from leadglass.policy.conditions.deid import BASIC
 from leadglass.policy.explain import explain
-from leadglass.policy.model import ANY
+from leadglass.policy.model import ANY, INTERNET
 from leadglass.policy.policy import Policy
 from leadglass.policy.question import Identity, Question, QuestionInvalid
+from leadglass.policy.reading.objects import MAX_AGE_DAYS
 
+YEAR_DAYS = 365
+MAX_IN_DAYS = 9999
+"""The longest age that the language writes in days."""
+
+_LETS_OUT = {True: frozenset({Verb.STORE}), False: frozenset({Verb.FIND, Verb.GET, Verb.MOVE})}
+"""With which verbs something goes out, by whether it is the archive that begins."""
 _MENDED_BY_A_RULE = (Step.VERB, Step.SCOPE)
 
 
@@ -55,13 +62,19 @@ def narrowest_rule(policy: Policy, question: Question, now: datetime) -> NewRule
         where = f"{stopped.step}: {stopped.detail}" if stopped else "refused"
         advice = f"; {decision.fix}" if decision.fix else ""
         raise NoRuleHelps(f"no further rule would permit it: {where}{advice}")
+    if question.subject == INTERNET:
+        raise NoRuleHelps("no further rule would permit it: no rule can name a stranger")
     if question.verb in PERSON_VERBS:
         return _grant(question, decision.zone or "")
     return _flow(question)
 
 
 def _flow(question: Question) -> NewRule:
-    subject, verb, target = question.subject, question.verb, question.target
+    if question.study is not None:
+        label = "leadglass label add UID NAME, then ask with label=NAME"
+        raise NoRuleHelps(f"no flow is for one study, and one for all would permit more: {label}")
+    subject, verb = question.subject, question.verb
+    target = ARCHIVE if question.target == ANY else question.target  # as a question takes it
     device = target if subject == ARCHIVE else subject
     entry: dict[str, str | tuple[str, ...]] = {"from": (subject,), "to": target, "can": (verb.value,)}
     own = ("own",) if question.sender == device else ()
@@ -97,10 +110,11 @@ def _kinds(question: Question) -> tuple[str, ...]:
 
 def _bounds(question: Question) -> dict[str, str | tuple[str, ...]]:
     bounds: dict[str, str | tuple[str, ...]] = {}
-    if question.age_days:
-        bounds["newer_than"] = f"{question.age_days}d"
+    if question.age_days is not None and question.age_days <= MAX_AGE_DAYS:
+        days, years = max(1, question.age_days), -(-question.age_days // YEAR_DAYS)
+        bounds["newer_than"] = f"{days}d" if days <= MAX_IN_DAYS else f"{years}y"
     if question.show:
         bounds["show"] = (question.show,)
-    if question.identity is Identity.REMOVED:
+    if question.identity is Identity.REMOVED and question.verb in _LETS_OUT[question.subject == ARCHIVE]:
         bounds["deid"] = BASIC
     return bounds

@@ -18,6 +18,8 @@ from leadglass.policy.network import parse_address
 from leadglass.sitefile import quoted, suggest
 
 MAX_QUESTION_CHARACTERS = 1024
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""The years that a question may be about: far enough from the calendar's ends to reckon with."""
 
 MFA, REASON, APPROVED = "mfa", "reason", "approved"
 FLAGS = (MFA, REASON, APPROVED)
@@ -170,6 +172,8 @@ def _moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise QuestionInvalid(f"at={quoted(text)} is no time; write at=2026-12-24T23:00") from None
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise QuestionInvalid(f"at={quoted(text)} is in no year from {FIRST_YEAR} to {LAST_YEAR}")
     return moment
 
 

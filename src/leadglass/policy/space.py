@@ -35,7 +35,7 @@ from leadglass.policy.model import (
 )
 from leadglass.policy.moments import moments_of
 from leadglass.policy.policy import Policy
-from leadglass.policy.question import APPROVED, FLAGS, MFA, REASON
+from leadglass.policy.question import APPROVED, FLAGS, LAST_YEAR, MFA, REASON
 from leadglass.policy.rule import QUERIES
 from leadglass.policy.usage_told_apart import budgets_of, usage_told_apart
 
@@ -207,14 +207,14 @@ class Space:
         return self._moments([*bounds, *reviews])
 
     def _moments(self, bounds: Sequence[Bound]) -> tuple[str, ...]:
-        """Now, every beginning of hours in the week to come, and the day after each last day."""
+        """Now, every beginning of hours in the week to come, and days after last days, up to LAST_YEAR."""
         found = {
             moment.astimezone(UTC)
             for policy in self.policies
             for moment in moments_of(bounds, policy.time_zone, self.now)[1:]
         }
         for bound in bounds:
-            if isinstance(bound, Expires | ReviewBy):
+            if isinstance(bound, Expires | ReviewBy) and bound.last_day.year < LAST_YEAR:
                 found.add(datetime.combine(bound.last_day + timedelta(days=1), time(), UTC))
         later = sorted(moment for moment in found if moment > self.now)
         return ("", *(moment.strftime(MOMENT) for moment in later))

@@ -34,6 +34,10 @@ class FailedTest:
             return f"invariant {self.invariant} ({quoted(self.text)}): {self.why}"
         return f"test {quoted(self.text)} expects {self.expects.value}: {self.why}"
 
+    def told(self, path: str) -> str:
+        """The same with its place in the file of that name."""
+        return f"{path}:{self.place.line}:{self.place.column}: {self}"
+
 
 def run_tests(policy: Policy, now: datetime) -> tuple[FailedTest, ...]:
     """The tests that fail and the invariants that do not hold, in order."""

@@ -5,7 +5,7 @@ from leadglass.sitefile.finding import FileInvalid, Finding, Place, Severity, qu
 from leadglass.sitefile.nearest import nearest, suggest
 from leadglass.sitefile.settings import Limits, Listener, Settings, StorageSettings, read_settings
 from leadglass.sitefile.settings_template import render_settings
-from leadglass.sitefile.source import Source, read_source
+from leadglass.sitefile.source import Source, decode_text, read_source
 from leadglass.sitefile.toml_text import toml_string, toml_strings
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "SocketAddress",
     "Source",
     "StorageSettings",
+    "decode_text",
     "nearest",
     "parse_socket_address",
     "quoted",

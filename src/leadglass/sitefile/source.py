@@ -12,6 +12,8 @@ from leadglass.sitefile.places import MAX_NESTING, Duplicate, KeyPath, Places, T
 
 MAX_SOURCE_BYTES = 1 << 20
 
+_BYTE_ORDER_MARK = "\ufeff"
+_LONG_NUMBER = re.compile(r"[0-9](?:_?[0-9]){4300}")  # more than int() reads
 _TOMLLIB_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 # tomllib and the tree are quadratic in the parts of one dotted key; nothing of ours needs more than a few.
 _LONG_KEY = re.compile(r"""(?<![\w\-"'])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}""")
@@ -49,6 +51,20 @@ class Source:
         return Place(1, 1)
 
 
+def decode_text(content: bytes, *, path: str) -> str:
+    """The text of the file that ``path`` names in messages.
+
+    Raises:
+        FileInvalid: not UTF-8; its one finding says where.
+    """
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode()
+        place = _place_at(before, len(before))
+        raise _refusal(path, place, "not UTF-8 text", "save it as UTF-8") from None
+
+
 def read_source(text: str, *, path: str) -> Source:
     """Parse ``text``, the content of the file that ``path`` names in messages.
 
@@ -58,6 +74,8 @@ def read_source(text: str, *, path: str) -> Source:
         FileInvalid: not TOML, a key set twice, too large or too deep; its one finding says where.
     """
     encoded = _encode(text, path)
+    if text.startswith(_BYTE_ORDER_MARK):
+        raise _refusal(path, Place(1, 1), "a byte order mark", "save it as UTF-8 without one")
     long_key = _LONG_KEY.search(text)
     if long_key:
         raise _too_deep(path, _place_at(text, long_key.start()))
@@ -72,7 +90,9 @@ def read_source(text: str, *, path: str) -> Source:
     except tomllib.TOMLDecodeError as error:
         raise FileInvalid((_syntax_finding(path, text, str(error), places),)) from None
     except ValueError:  # int() refuses thousands of digits, and does not say where
-        raise _refusal(path, Place(1, 1), "a number has too many digits") from None
+        number = _LONG_NUMBER.search(text)
+        place = _place_at(text, number.start() if number else 0)
+        raise _refusal(path, place, "a number has too many digits") from None
     return Source(path, values, places)
 
 
@@ -91,8 +111,8 @@ def _place_at(text: str, offset: int) -> Place:
     return Place(text.count("\n", 0, offset) + 1, offset - line_start + 1)
 
 
-def _refusal(path: str, place: Place, message: str) -> FileInvalid:
-    return FileInvalid((Finding(Severity.ERROR, path, place.line, place.column, message),))
+def _refusal(path: str, place: Place, message: str, hint: str = "") -> FileInvalid:
+    return FileInvalid((Finding(Severity.ERROR, path, place.line, place.column, message, hint),))
 
 
 def _too_deep(path: str, place: Place) -> FileInvalid:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import stat
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from leadglass.admin.desk import Desk
+from leadglass.admin.device_changes import change_of_revoking
 from leadglass.admin.devices import (
     DeviceRequest,
     DeviceState,
@@ -247,6 +249,16 @@ def test_plaintext_device_can_be_revoked_too(desk: Desk) -> None:
     add_device(MANAGE, desk, US1, None)
     assert revoke_device(MANAGE, desk, "us1").serials == ()
     assert not _allowed(desk, "us1 store archive modality=US")
+
+
+def test_device_of_any_name_that_the_policy_takes_can_be_revoked(desk: Desk) -> None:
+    rows = '[devices]\nMR_1 = { zone = "modalities", ae = ["MR1"] }\n'
+    text = desk.policy_path.read_text()
+    desk.policy_path.write_text(re.sub(r"\[devices\].*\n", rows, text, count=1))
+    change = change_of_revoking(MANAGE, desk, "MR_1")
+    assert any("revoked" in line for line in change.lines)
+    revoke_device(MANAGE, desk, "MR_1")
+    assert _policy(desk).devices["MR_1"].revoked is not None
 
 
 def test_revocation_takes_out_the_tests_that_want_the_device_in(desk: Desk, tmp_path: Path) -> None:

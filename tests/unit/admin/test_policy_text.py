@@ -141,3 +141,14 @@ def test_an_entry_that_is_not_there_cannot_be_taken_out(text: str) -> None:
 def test_numbers_and_days_of_an_entry_are_written_as_such() -> None:
     changed = with_entry("", "flows", "f", {"per_hour": 60, "expires": DAY, "can": ("store",)})
     assert 'f = { per_hour = 60, expires = 2026-11-22, can = ["store"] }' in changed
+
+
+def test_lines_end_as_the_file_s_own_do() -> None:
+    text = 'version = 1\r\n[devices]  # ours\r\nct1 = { zone = "a" }\r\n'
+    added = with_entry(text, "devices", "ct2", {"zone": "a"})
+    assert added == text + 'ct2 = { zone = "a" }\r\n'
+    assert (
+        with_entry(text, "flows", "x", {"to": "archive"})
+        == text + '\r\n[flows]\r\nx = { to = "archive" }\r\n'
+    )
+    assert without_entry(added, "devices", "ct2") == text

@@ -119,10 +119,21 @@ def test_a_stranger_cannot_find_out_which_destinations_there_are(full: ArchiveRi
         full.retriever.begin_move(SCANNER_WANTS, AETitle("NOBODY"))
 
 
-@pytest.mark.parametrize("destination", ["NOBODY", "MUTE"])
-def test_a_destination_without_an_address_is_unknown(full: ArchiveRig, destination: str) -> None:
+@pytest.mark.parametrize(
+    ("destination", "reason"),
+    [
+        ("NOBODY", 'zone: no device is named "AE NOBODY", so it lies in no zone'),
+        ("MUTE", "device: mute has no address"),
+    ],
+)
+def test_a_destination_without_an_address_is_unknown_and_recorded(
+    full: ArchiveRig, destination: str, reason: str
+) -> None:
     with pytest.raises(MoveDestinationUnknown):
         full.retriever.begin_move(wanted(), AETitle(destination))
+    full.committer.flush()
+    refused = full.audit("operation.store")[-1].event
+    assert (refused.outcome, refused.reason) == (Outcome.DENIED, reason)
 
 
 def test_an_identifier_without_its_key_is_refused(full: ArchiveRig) -> None:

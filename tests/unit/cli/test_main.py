@@ -34,6 +34,11 @@ def test_every_command_explains_itself(leadglass: Leadglass, command: str) -> No
     assert "Usage: leadglass" in ended.out
 
 
+def test_names_of_tables_in_help_are_shown(leadglass: Leadglass) -> None:
+    ended = leadglass("zones", "prove", "--help")
+    assert "[invariants] of the policy" in " ".join(ended.out.split())
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -92,6 +92,26 @@ class TestStatus:
             ended = leadglass("--home", live.home, "status")
         assert (ended.code, "associations  none" in ended.out) == (Exit.OK, True)
 
+    def test_a_policy_that_is_wrong_or_due_is_a_finding_for_people_and_programs(
+        self, leadglass: Leadglass, live: LiveSite
+    ) -> None:
+        policy = live.home / "policy.toml"
+        good = policy.read_text(encoding="utf-8")
+        policy.write_text("version = 2\n", encoding="utf-8")
+        wrong = leadglass("--home", live.home, "status")
+        assert wrong.code == Exit.FINDINGS
+        assert "the policy is wrong; see 'leadglass zones check'" in wrong.err
+        wrong = leadglass("--home", live.home, "status", "--json")
+        assert (wrong.code, wrong.json["policy_is_wrong"]) == (Exit.FINDINGS, True)
+        zone = '[zones]\nold = { cidr = [], transport = "plain", review_by = 2026-01-01 }\n'
+        policy.write_text(f"version = 1\n{zone}", encoding="utf-8")
+        assert leadglass("--home", live.home, "status").code == Exit.FINDINGS
+        overdue = leadglass("--home", live.home, "status", "--json")
+        assert (overdue.code, overdue.json["policy_is_wrong"]) == (Exit.FINDINGS, False)
+        assert overdue.json["reviews_due"][0]["where"] == "zones.old"
+        policy.write_text(good, encoding="utf-8")
+        assert leadglass("--home", live.home, "status", "--json").code == Exit.OK
+
     def test_a_server_that_is_gone_is_not_served(self, live: LiveSite) -> None:
         home = Home(live.home)
         home.run.mkdir(exist_ok=True)
@@ -122,6 +142,7 @@ class TestZones:
         ended = leadglass("--home", live.home, "zones", "check", draft)
         assert ended.code == Exit.ERROR
         assert f"{draft}:2:" in ended.out
+        assert ended.err.splitlines()[-1] == "1 error"
         assert "zones" in ended.out
 
     def test_a_failed_test_has_its_own_exit_code(
@@ -131,7 +152,7 @@ class TestZones:
         draft.write_text('version = 1\n[tests]\nallow = ["internet echo archive"]\n')
         ended = leadglass("--home", live.home, "zones", "check", draft)
         assert ended.code == Exit.POLICY_TESTS_FAILED
-        assert "internet echo archive" in ended.out
+        assert f'{draft}:3:10: test "internet echo archive" expects allow' in ended.out
 
     def test_explain(self, leadglass: Leadglass, live: LiveSite) -> None:
         live.add_device("ct1", "modalities", "CT1")

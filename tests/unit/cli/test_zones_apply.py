@@ -101,6 +101,7 @@ def test_policy_whose_own_tests_fail_is_refused_and_the_file_is_as_it_was(
     draft.write_text(EXAMPLE.replace('"get", "move"]', '"move"]'), encoding="utf-8")
     ended = leadglass("--home", live.home, "zones", "apply", draft, "--yes")
     assert ended.code == Exit.POLICY_TESTS_FAILED
+    assert f"error: {draft}:" in ended.err  # the line to look at
     assert "ws1 get archive" in ended.err
     assert policy.read_text(encoding="utf-8") == EXAMPLE
     assert not policy.with_name("policy.toml.1").exists()
@@ -160,6 +161,9 @@ def test_allow_writes_the_narrowest_rule_with_an_end_and_the_reason(
     ended = leadglass("--home", live.home, "zones", "allow", "us1", "find", "--yes", "--reason", "ward asked")
     assert ended.code == Exit.OK
     assert "+ us1 find archive transport=plain, ip=10.20.9.5" in ended.out
+    (line,) = (row for row in policy.read_text(encoding="utf-8").splitlines() if "us1-find" in row)
+    assert ended.out.startswith("policy.toml:")
+    assert f" + {line}\n" in ended.out
     flow = tomllib.loads(policy.read_text(encoding="utf-8"))["flows"]["us1-find"]
     last_day = datetime.now(UTC).date() + timedelta(days=7)
     assert flow == {
@@ -184,11 +188,22 @@ def test_name_of_a_rule_that_is_taken_is_not_taken_twice(
     assert "us1-find-2" in tomllib.loads(policy.read_text(encoding="utf-8"))["flows"]
 
 
+@pytest.mark.parametrize("reason", ["two\nlines", "\x1b[31m", "a" * 1025])
+def test_reason_that_cannot_stand_in_the_rule_is_refused_by_its_option(
+    leadglass: Leadglass, live: LiveSite, policy: Path, reason: str
+) -> None:
+    ended = leadglass("--home", live.home, "zones", "allow", "us1", "get", "--yes", "--reason", reason)
+    assert ended.code == Exit.USAGE
+    assert ended.err == "error: --reason must be one line of at most 1024 characters\n"
+    assert policy.read_text(encoding="utf-8") == EXAMPLE
+
+
 def test_rule_that_a_test_of_the_policy_forbids_is_not_written(
     leadglass: Leadglass, live: LiveSite, policy: Path
 ) -> None:
     ended = leadglass("--home", live.home, "zones", "allow", "us1", "find", "--yes")
     assert ended.code == Exit.POLICY_TESTS_FAILED
+    assert 'error: test "us1 find archive"' in ended.err  # no line of a text that nobody has
     assert "us1 find archive" in ended.err
     assert policy.read_text(encoding="utf-8") == EXAMPLE
 

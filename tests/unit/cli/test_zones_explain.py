@@ -39,6 +39,8 @@ def test_rule_is_named_with_the_line_it_stands_on(leadglass: Leadglass, live: Li
     assert ended.code == Exit.OK
     assert f"flow acquire: {policy}:{line}" in ended.out
     assert "to permit" not in ended.out
+    unquoted = leadglass("--home", live.home, "zones", "explain", "ct1", "store", "archive")
+    assert unquoted.out == ended.out
 
 
 def test_refusal_names_the_command_that_would_permit_it_and_the_tests_that_would_break(
@@ -60,6 +62,22 @@ def test_command_that_would_permit_it_whole_asks_for_identity(
     ended = leadglass("--home", live.home, "zones", "explain", "ws1 get archive identity=kept")
     assert "flows.read.deid lets nothing out with its identity" in ended.out
     assert "to permit just that: zones allow ws1 get archive identity=kept --expires 7d" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("asked", "command"),
+    [
+        ("us1 get modality=US label=night age=30d", "us1 get archive modality=US label=night age=30d"),
+        ("us1 find archive  show=StudyDate at=2026-12-24T23:00 stores=5", "us1 find archive show=StudyDate"),
+        ("nurses view any from=reading mfa", "nurses view any from=reading mfa"),
+    ],
+)
+def test_command_that_would_permit_it_permits_no_more_than_was_asked(
+    leadglass: Leadglass, live: LiveSite, policy: Path, asked: str, command: str
+) -> None:
+    policy.write_text(EXAMPLE.replace("[flows]", 'nurses = ["role:nurse"]\n[flows]', 1), encoding="utf-8")
+    ended = leadglass("--home", live.home, "zones", "explain", asked)
+    assert f"to permit just that: zones allow {command} --expires 7d\n" in ended.out
 
 
 def test_what_a_guard_stops_has_no_such_command(leadglass: Leadglass, live: LiveSite, policy: Path) -> None:

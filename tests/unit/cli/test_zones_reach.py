@@ -120,8 +120,14 @@ def test_name_that_the_policy_does_not_know_is_refused(
     leadglass: Leadglass, site: LiveSite, option: str
 ) -> None:
     ended = leadglass("--home", site.home, "zones", "reach", option, "nobody")
-    assert ended.code == Exit.ERROR
+    assert ended.code == Exit.USAGE
     assert f'{option} "nobody" is unknown' in ended.err
+
+
+def test_reach_of_nothing_says_so(leadglass: Leadglass, site: LiveSite) -> None:
+    ended = leadglass("--home", site.home, "zones", "reach", "--who", "ct1", "--from", "reading")
+    assert (ended.code, ended.out) == (Exit.OK, "")
+    assert ended.err == "nothing is allowed of what was asked for\n"
 
 
 def test_reach_as_json_has_the_words_and_the_number_of_cells(leadglass: Leadglass, site: LiveSite) -> None:

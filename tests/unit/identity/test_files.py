@@ -87,6 +87,8 @@ def test_what_is_not_a_small_plain_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo", 0o600)
     with pytest.raises(ConfigurationInvalid, match="not a plain file"):
         read_secret(tmp_path / "fifo")
+    with pytest.raises(ConfigurationInvalid, match="not a plain file"):
+        read_file(tmp_path)
     write_secret(tmp_path / "k", b"x")
     (tmp_path / "link").symlink_to(tmp_path / "k")
     with pytest.raises(ConfigurationInvalid, match="cannot read"):

@@ -179,8 +179,20 @@ MISTAKES = [
         '10:10: error: "C T!" is not a modality; write it like CT',
     ),
     (
+        '[devices.MR_1]\nzone = "m"\nae = ["D"]\n',
+        "7:10: warning: no certificate of ours can name MR_1; call it with",
+    ),
+    (
         DEVICE + 'makes = ["CTX"]',
         '10:9: warning: "CTX" is no modality of the standard; did you mean "CT"?',
+    ),
+    (
+        FLOW + 'only = "modality:CTX"',
+        '11:8: warning: "CTX" is no modality of the standard; did you mean "CT"?',
+    ),
+    (
+        GRANT + 'only = "modality:CTX"',
+        '14:8: warning: "CTX" is no modality of the standard; did you mean "CT"?',
     ),
     (DEVICE + 'fingerprint = "ab"', '10:15: error: "ab" is not a SHA-256'),
     (

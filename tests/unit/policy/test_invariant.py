@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from leadglass.model.storage_classes import BY_KEYWORD
 from leadglass.policy import QuestionInvalid, check_policy
 from leadglass.policy.invariant import parse_invariant, prove
+from leadglass.policy.modalities import MODALITIES
+from leadglass.policy.reach import compare
 from tests.support.policies import EXAMPLE, NOW, policy
 
 OLD = policy(EXAMPLE)
@@ -71,6 +74,8 @@ def test_what_a_rule_gives_is_shown_as_a_question(invariant: str, counterexample
         ("no path from us2 to store", 'unknown caller "us2"; did you mean "us1"?'),
         ("no path from role:nurse to view", 'no group holds "role:nurse"'),
         ("no path from us1 to verb:stor", 'unknown verb "stor"; did you mean "store"?'),
+        ("no path from us1 to stor", 'unknown verb or target "stor"; did you mean "store"?'),
+        ("no path from us1 to target:store", 'unknown verb or target "store"; did you mean "store"?'),
         ("no path from us1 to nights", 'unknown verb or target "nights"; did you mean "night"?'),
         ("no path from us1 to store find", '"find" is the second of its kind'),
         ("no path from us1 to archive night", '"night" is the second of its kind'),
@@ -113,3 +118,23 @@ def test_group_of_nobody_has_no_path_anywhere() -> None:
     tried = policy(text)
     verdict = prove(tried, parse_invariant("no path from group:nobody to find", tried), NOW)
     assert (verdict.holds, verdict.examined) == (True, 0)
+
+
+@pytest.mark.parametrize("never", ["8999-12-31", "9000-01-01", "9999-12-31"])
+def test_last_day_at_the_end_of_the_calendar_is_no_moment_that_is_asked_about(never: str) -> None:
+    text = EXAMPLE.replace("2027-01-31", never).replace("2027-03-31", never)
+    text += '[invariants]\nus1-sees-nothing = "no path from us1 to find"\n'
+    assert check_policy(text, path="policy.toml", now=NOW).failed_tests == ()
+
+
+@pytest.mark.parametrize(
+    "everything",
+    [sorted(f"modality:{code}" for code in MODALITIES), sorted(f"sop_class:{name}" for name in BY_KEYWORD)],
+)
+def test_rule_that_names_all_there_are_leaves_one_that_nobody_has_defined(everything: list[str]) -> None:
+    text = EXAMPLE.replace('only = "label:night"', f"only = {everything}")
+    assert proved("no path from archive to night", text) is not None
+    others = text.replace("'modality:CT', ", "").replace("'sop_class:CTImageStorage', ", "")
+    difference = compare(policy(others), policy(text), NOW)
+    assert len(difference.opened) == 1
+    assert "CT" in str(difference.opened[0]) or "1.2.840.10008.5.1.4.1.1.2" in str(difference.opened[0])

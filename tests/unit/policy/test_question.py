@@ -65,6 +65,8 @@ UNCLEAR = [
     ("us1 find archive ip=1 ip=2", '"ip" stands twice'),
     ("us1 find archive ip=1", 'ip="1" is no IP address'),
     ("us1 find archive at=tomorrow", 'at="tomorrow" is no time'),
+    ("us1 find archive at=9999-12-31T23:59Z", 'at="9999-12-31T23:59Z" is in no year from 1970 to 9000'),
+    ("us1 find archive at=0001-01-01", 'at="0001-01-01" is in no year from 1970 to 9000'),
     ("us1 find archive modality=us", 'modality="us" is no modality'),
     ("us1 find archive age=old", 'age="old" is no age; write age=90d'),
     ("us1 find archive show=PatientNam", 'unknown attribute "PatientNam"; did you mean "PatientName"?'),

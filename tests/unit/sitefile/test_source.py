@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadglass.sitefile import FileInvalid, Place, read_source
+from leadglass.sitefile import FileInvalid, Place, decode_text, read_source
 from leadglass.sitefile.places import KeyPath
 
 TEXT = '''\
@@ -91,7 +91,8 @@ def test_value_at_follows_tables() -> None:
         ('"\\q" = 1', "f.toml:1:4: error: not TOML: unescaped '\\' in a string"),
         ('"\\ud800" = 1', "f.toml:1:8: error: not TOML: escaped character is not a Unicode scalar value"),
         ("a b = 1", "f.toml:1:3: error: not TOML: expected '=' after a key in a key/value pair"),
-        ("a = " + "1" * 5000, "f.toml:1:1: error: a number has too many digits"),
+        ("a = 1\nb = " + "1" * 5000, "f.toml:2:5: error: a number has too many digits"),
+        ("\ufeffa = 1", "f.toml:1:1: error: a byte order mark; save it as UTF-8 without one"),
         ("a = '\udc80'", "f.toml:1:6: error: not UTF-8 text"),
     ],
 )
@@ -129,6 +130,13 @@ def test_nesting_of_16_is_read_and_17_is_refused_where_it_happens() -> None:
 @pytest.mark.parametrize("text", ["a = " + "[" * 100_000, ".".join("a" * 100_000), '"a" . ' * 50_000])
 def test_hostile_nesting_is_refused_without_exhausting_the_stack(text: str) -> None:
     assert refusal(text) == "f.toml:1:1: error: tables or arrays nested deeper than 16"
+
+
+def test_bytes_that_are_no_text_are_named_by_line_and_column() -> None:
+    assert decode_text("a = 'ä'".encode(), path="f.toml") == "a = 'ä'"
+    with pytest.raises(FileInvalid) as caught:
+        decode_text("a = 'ä'\nb = '".encode() + b"\xe4'", path="f.toml")
+    assert str(caught.value) == "f.toml:2:6: error: not UTF-8 text; save it as UTF-8"
 
 
 def test_more_than_1_mib_is_refused() -> None:
