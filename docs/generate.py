@@ -19,10 +19,13 @@ from typer.main import get_command
 
 from leadglass.audit.kinds import KINDS
 from leadglass.cli.main import app
+from leadglass.model.decision import Step
 from leadglass.model.event import AuditEvent, Outcome
 from leadglass.model.storage_classes import RETIRED
-from leadglass.policy import conditions
+from leadglass.policy import conditions, guards, load_policy
 from leadglass.policy.condition import Case
+from leadglass.policy.engine import evaluate
+from leadglass.policy.policy import Policy
 from leadglass.protocol.limits import Limits as ProtocolLimits
 from leadglass.protocol.negotiation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from leadglass.protocol.services import SERVICES
@@ -200,12 +203,31 @@ def condition_tables() -> Iterator[str]:
     """What each condition of the policy language does, from the truth tables that its tests run."""
     yield from ("# Conditions of the policy", "")
     yield "Each condition's own truth table, which its tests run. What is unknown meets no condition."
-    yield ""
+    yield from ("", "## Who it is, and from where", "")
+    yield "Before any condition: what holds for every rule. The cases are of this policy."
+    yield from ("", "```toml", guards.SAMPLE.rstrip(), "```", "")
+    sample = load_policy(guards.SAMPLE, path="policy.toml", now=guards.NOW)
+    for name, guarded in guards.TRUTH_TABLE.items():
+        yield from (f"### {name}", "")
+        yield from table(
+            ("case", "let through", "said to the administrator"),
+            (guard_row(sample, case) for case in guarded),
+        )
     for found in sorted(pkgutil.iter_modules(conditions.__path__), key=lambda item: item.name):
         module = importlib.import_module(f"{conditions.__name__}.{found.name}")
         cases: Sequence[Case] = module.TRUTH_TABLE
         yield from (f"## {found.name}", "", (module.__doc__ or "").replace("``", "`").strip(), "")
         yield from table(("case", "met", "said to the administrator"), map(case_row, cases))
+
+
+def guard_row(policy: Policy, case: guards.Guarded) -> tuple[str, str, str]:
+    """One row of the guards' truth table."""
+    decision = evaluate(policy, case.caller, case.action, guards.NOW)
+    stopped = decision.failed
+    if stopped is None:
+        return case.says, "yes", decision.ladder[list(Step).index(Step.DEVICE)].detail
+    fix = f". Fix: {decision.fix}" if decision.fix else ""
+    return case.says, f"no, at `{stopped.step}`", stopped.detail + fix
 
 
 def case_row(case: Case) -> tuple[str, str, str]:

@@ -11,6 +11,7 @@ import pytest
 from tests.support import studies
 from tests.support.dcmtk import Dcmtk
 from tests.support.leadglass import leadglass
+from tests.support.ports import LOOPBACK
 from tests.support.site import ARCHIVE_AE, LiveSite, make_site
 
 SCAN = studies.single(940, ("CT", 3))
@@ -35,6 +36,7 @@ def test_register_holds_what_devices_said_and_did_and_nothing_of_a_stranger(
         again = leadglass(site.home, "device", "show", "ct1", "--json").json()
         risk = leadglass(site.home, "device", "list", "--risk", "--json").json()
         text = leadglass(site.home, "device", "list", "--risk").out
+        shown = [line.split() for line in leadglass(site.home, "device", "show", "us1").out.splitlines()]
         assert server.stop() == 0, server.text()
     (implementation,) = first["facts"]["implementation"]
     assert "OFFIS_DCMTK_" in implementation
@@ -48,6 +50,8 @@ def test_register_holds_what_devices_said_and_did_and_nothing_of_a_stranger(
     assert {each["row"]["name"] for each in risk} == {"ct1", "us1"}
     assert risk[0]["row"]["name"] == "us1"
     assert "plaintext in zone legacy" in text
+    assert ["ip", LOOPBACK] in shown
+    assert ["makes", "anything"] in shown
     assert "ROGUE" not in text
 
 

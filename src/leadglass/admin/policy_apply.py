@@ -19,6 +19,7 @@ from leadglass.admin.policy_files import (
     draft_policy,
     former_policy,
     read_policy_text,
+    standing_text,
 )
 from leadglass.model.action import Verb
 from leadglass.model.errors import ConfigurationInvalid
@@ -57,7 +58,7 @@ def propose(permit: Permit, desk: Desk, path: Path) -> Proposal:
         PolicyInvalid, PolicyTestsFailed: it may not be used.
     """
     require(permit, Verb.MANAGE)
-    return proposal_of(desk, path, read_policy_text(path), read_policy_text(desk.policy_path))
+    return proposal_of(desk, path, read_policy_text(path), standing_text(desk.policy_path))
 
 
 def propose_rule(permit: Permit, desk: Desk, question: str, last_day: date, reason: str) -> Proposal:
@@ -85,9 +86,18 @@ def proposal_of(desk: Desk, path: Path, text: str, standing: str) -> Proposal:
     """
     now = desk.authority.clock.now()
     draft = draft_policy(path, text, now)
-    old = check_policy(standing, path=str(desk.policy_path), now=now).policy
+    old = check_policy(standing, path=str(desk.policy_path), now=now).policy if _is_text(standing) else None
     against = old or load_policy(EMPTY, path="", now=now)
     return Proposal(draft, standing, compare(against, draft.policy, now), standing_is_broken=old is None)
+
+
+def _is_text(standing: str) -> bool:
+    """Whether the policy in place is UTF-8: a server would take no other."""
+    try:
+        standing.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def propose_former(permit: Permit, desk: Desk) -> Proposal:
@@ -112,7 +122,7 @@ def put_in_force(permit: Permit, desk: Desk, proposal: Proposal, reason: str) ->
         ConfigurationInvalid: the policy was changed since the proposal was made; it is as it was.
     """
     require(permit, Verb.MANAGE)
-    with changing_policy(desk.policy_path) as (text, write):
+    with changing_policy(desk.policy_path, standing_text) as (text, write):
         if text != proposal.standing:
             raise ConfigurationInvalid(
                 f"{desk.policy_path} was changed meanwhile: look at the difference again"

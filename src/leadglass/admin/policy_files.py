@@ -24,6 +24,8 @@ from leadglass.policy import (
 )
 from leadglass.sitefile import decode_text
 
+_KEEP_BYTES = "surrogateescape"
+
 
 class PolicyTestsFailed(ConfigurationInvalid):
     """The policy's own tests refuse a change; the file is as it was. ``failed`` says which and why.
@@ -51,6 +53,15 @@ def read_policy_text(path: Path) -> str:
         ConfigurationInvalid: missing, unreadable, too large, or not UTF-8.
     """
     return decode_text(read_file(path), path=str(path))
+
+
+def standing_text(path: Path) -> str:
+    """The policy in place, to be replaced and kept: bytes that are no text are carried along.
+
+    Raises:
+        ConfigurationInvalid: missing, unreadable or too large.
+    """
+    return read_file(path).decode(errors=_KEEP_BYTES)
 
 
 def check_file(permit: Permit, path: Path, now: datetime) -> Checked:
@@ -105,25 +116,28 @@ def former_policy(path: Path) -> Path:
 
 
 @contextmanager
-def changing_policy(path: Path) -> Iterator[tuple[str, Callable[[PolicyDraft], None]]]:
+def changing_policy(
+    path: Path, read: Callable[[Path], str] = read_policy_text
+) -> Iterator[tuple[str, Callable[[PolicyDraft], None]]]:
     """Hold the policy against other Leadglass processes: its text, and how to write a draft.
 
-    Writing keeps the file's mode and leaves the old text as ``policy.toml.1``.
+    Writing keeps the file's mode and leaves the old text as ``policy.toml.1``. ``read`` is ``standing_text``
+    where the old text is replaced whatever it is.
 
     Raises:
-        ConfigurationInvalid: as ``read_policy_text``; or, on writing, an editor was faster.
+        ConfigurationInvalid: as ``read``; or, on writing, an editor was faster.
     """
     path = path.resolve()  # a link to the policy stays a link
     with locked(path.with_name(f".{path.name}.lock")):
-        before = read_policy_text(path)
+        before = read(path)
 
         def write(draft: PolicyDraft) -> None:
             if draft.text == before:
                 return
-            if read_policy_text(path) != before:
+            if read(path) != before:
                 raise ConfigurationInvalid(f"{path} was changed by somebody else meanwhile: try again")
             mode = stat.S_IMODE(path.stat().st_mode)
-            replace_file(former_policy(path), before.encode(), mode)
+            replace_file(former_policy(path), before.encode(errors=_KEEP_BYTES), mode)
             replace_file(path, draft.text.encode(), mode)
 
         yield before, write

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from leadglass.archive.recording import Recorder
 from leadglass.index.index import Index
 from leadglass.index.labels import Labelled
 from leadglass.model.errors import NotFound, RequestInvalid
 from leadglass.model.event import under
-from leadglass.model.names import Uid
+from leadglass.model.names import LABEL, Uid
 from leadglass.model.permit import Permit
-
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def put_label(permit: Permit, index: Index, recorder: Recorder, study: Uid, label: str) -> bool:
@@ -60,7 +56,7 @@ def list_labels(permit: Permit, index: Index, study: Uid | None, label: str | No
 
 
 def _check(label: str) -> None:
-    if not _LABEL.fullmatch(label):
+    if not LABEL.fullmatch(label):
         raise RequestInvalid("a label has 1 to 64 letters, digits, dots, hyphens and underscores")
 
 

@@ -82,6 +82,8 @@ def _fields(asset: Asset) -> dict[str, str]:
         "zone": f"{row.zone} ({', '.join(row.transports)})",
         "state": row.state.value,
         "ae": ", ".join(row.ae),
+        "ip": row.ip or "",
+        "makes": "anything" if row.makes is None else ", ".join(row.makes) or "nothing",
         "owner": inventory.owner,
         "location": inventory.location,
         "vendor": inventory.vendor,

@@ -270,6 +270,10 @@ class _Serving:
             log.error("the changed policy is wrong, the old one stays in force", reason=str(error))
             self._record("policy.rejected", Outcome.FAILED, "the changed file is wrong; see 'zones check'")
             return False
+        except Exception as error:  # noqa: BLE001  a bug of ours must not end the archive when a file is saved
+            log.error("the changed policy could not be judged, the old one stays", error=type(error).__name__)
+            self._record("policy.rejected", Outcome.FAILED, "the changed file could not be judged: a bug")
+            return False
         _warn_of(failed)
         self.site.gate.replace_policy(policy)
         self._record("policy.reloaded", Outcome.DONE, "")

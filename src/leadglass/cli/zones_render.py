@@ -10,9 +10,9 @@ import typer
 from leadglass.admin.policy_render import RenderRequest, render_policy_for
 from leadglass.app import local_site
 from leadglass.cli.files import home_of
-from leadglass.cli.output import say
+from leadglass.cli.output import Exit, leave, say
 from leadglass.model.action import Verb
-from leadglass.policy.render.dialects import Dialect
+from leadglass.policy.render.dialects import BINDS_ACCOUNTS, Dialect
 
 
 def render(
@@ -32,6 +32,9 @@ def render(
 
     Nothing is loaded anywhere. Data goes to stdout, so that it can be kept in a file and compared.
     """
+    if user and dialect not in BINDS_ACCOUNTS:
+        say(f"error: {dialect} cannot bind what one account sends: leave out --user")
+        leave(Exit.USAGE)
     home = home_of(context)
     with local_site(home) as site:
         listeners = tuple(site.settings.listeners.values())

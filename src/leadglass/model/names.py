@@ -16,6 +16,9 @@ _AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
 DEVICE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 """What a certificate of ours can name. A device that shows none may be called otherwise."""
 
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What a study can be labelled with."""
+
 MAX_UID_CHARACTERS = 64
 
 

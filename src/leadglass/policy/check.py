@@ -41,7 +41,7 @@ def check_policy(text: str, *, path: str, now: datetime) -> Checked:
     check_agreement(policy, now.astimezone(UTC).date(), notes)
     if notes.errors:
         return Checked(None, notes.findings, ())
-    warn_of_idle_rules(policy, notes)
+    warn_of_idle_rules(policy, now, notes)
     return Checked(policy, notes.findings, run_tests(policy, now))
 
 

@@ -7,18 +7,17 @@ whoever calls from the address that is watched under that name.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 
 from leadglass.model.action import ARCHIVE, PERSON_VERBS, SITE, Action, Facts, Verb
 from leadglass.model.caller import Archive, Caller, CertificateFacts, Peer, Person, Transport
 from leadglass.model.decision import Decision
+from leadglass.policy.addresses import NOWHERE, address_in
 from leadglass.policy.climb import SEARCHES, out_of_reach
 from leadglass.policy.engine import evaluate
-from leadglass.policy.identify import place
 from leadglass.policy.model import ANY, INTERNET, LEARNING_PREFIX, Device, Learning, Zone
-from leadglass.policy.network import Address, contains
+from leadglass.policy.network import Address
 from leadglass.policy.policy import Policy
 from leadglass.policy.question import Identity, Question, QuestionInvalid
 from leadglass.policy.scope import reaches
@@ -26,8 +25,6 @@ from leadglass.sitefile import quoted, suggest
 
 # RFC 5737 and 3849: addresses that are kept for documentation, so nobody's own.
 _STRANGERS = tuple(ip_address(text) for text in ("198.51.100.7", "192.0.2.7", "203.0.113.7", "2001:db8::7"))
-_NOWHERE = ip_address("0.0.0.0")  # noqa: S104 - an address no connection comes from, not one to listen on
-_ADDRESSES_TRIED = 8
 _STRANGER = "STRANGER"
 _BEST_FIRST = (Transport.MTLS, Transport.PLAIN)
 
@@ -173,35 +170,6 @@ def _device_address(
     return address_in(policy, zone, transport)
 
 
-def address_in(policy: Policy, zone: Zone, transport: Transport) -> Address:
-    """An address that is placed in ``zone``: longer prefixes of other zones may cover parts of it.
-
-    The first uncovered address of a range is its first, or follows the last of a range inside it.
-    """
-    networks = [network for other in policy.zones.values() for network in other.networks]
-    candidates: list[Address] = []
-    for network in zone.networks:
-        first, last = int(network.network_address), int(network.broadcast_address)
-        ends = [int(inner.broadcast_address) for inner in networks if contains(network, inner)]
-        numbers = (first + 1, first, *(end + 1 for end in ends))
-        candidates += (network.network_address + (n - first) for n in numbers if first <= n <= last)
-    for candidate in candidates:
-        if place(policy, candidate, transport) is zone:
-            return candidate
-    return candidates[0] if candidates else _NOWHERE
-
-
-def address_beside(policy: Policy, zone: Zone, taken: Collection[str]) -> Address | None:
-    """An address of a zone that is none of these; ``None`` where it has no other."""
-    transport = min(zone.transports, default=Transport.MTLS)
-    for network in zone.networks:
-        for number in range(min(network.num_addresses, len(taken) + _ADDRESSES_TRIED)):
-            candidate = network.network_address + number
-            if str(candidate) not in taken and place(policy, candidate, transport) is zone:
-                return candidate
-    return None
-
-
 def _certificate(device: Device, moment: datetime) -> CertificateFacts:
     pinned = min(device.fingerprints, default=None)
     return CertificateFacts(
@@ -238,4 +206,4 @@ def _person_address(policy: Policy, question: Question, transport: Transport) ->
         for name in grant.zones
     ]
     best = min(granted, key=lambda zone: (zone.is_remote, zone.name), default=None)
-    return address_in(policy, best, transport) if best else _NOWHERE
+    return address_in(policy, best, transport) if best else NOWHERE

@@ -14,12 +14,12 @@ from itertools import product
 
 from leadglass.model.action import ARCHIVE, MACHINE_VERBS, PERSON_VERBS, Verb
 from leadglass.model.caller import Transport
+from leadglass.policy.addresses import address_beside, address_in
 from leadglass.policy.climb import SEARCHES
 from leadglass.policy.conditions.expires import Expires
 from leadglass.policy.conditions.need import NeedApproval, NeedReason
 from leadglass.policy.conditions.own import Own
 from leadglass.policy.conditions.review_by import ReviewBy
-from leadglass.policy.explain import address_beside, address_in
 from leadglass.policy.kinds_of_object import attributes_told_apart, kinds_of_object, releases_told_apart
 from leadglass.policy.lookup import senders_of
 from leadglass.policy.model import (

@@ -104,6 +104,24 @@ def test_a_changed_policy_is_in_force_by_itself_and_a_wrong_one_is_not(live: Liv
     run(scenario())
 
 
+def test_a_policy_that_breaks_its_reader_is_not_in_force_and_ends_nothing(
+    live: LiveSite, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise OverflowError("date value out of range")
+
+    async def scenario() -> None:
+        async with serving(home) as (server, task):
+            before = server.site.gate.policy
+            monkeypatch.setattr(serving_commands, "changed_policy", breaks)
+            live.edit_policy("version = 1", "version = 1 ")
+            await until_recorded(server, "policy.rejected")
+            assert server.site.gate.policy is before
+            assert not task.done()
+
+    run(scenario())
+
+
 async def until_recorded(server: _Serving, kind: str) -> None:
     def recorded() -> bool:
         server.site.committer.flush()

@@ -154,6 +154,18 @@ def test_broken_policy_in_place_can_be_replaced_and_everything_counts_as_opened(
     assert policy.read_text(encoding="utf-8") == WIDER
 
 
+@pytest.mark.parametrize("standing", [b"\xff\xfe", EXAMPLE.encode() + b"# caf\xe9\n"])
+def test_policy_in_place_that_is_no_text_can_be_replaced_and_is_kept_byte_by_byte(
+    leadglass: Leadglass, live: LiveSite, policy: Path, draft: Path, standing: bytes
+) -> None:
+    policy.write_bytes(standing)
+    ended = leadglass("--home", live.home, "zones", "apply", "--yes", draft)
+    assert ended.code == Exit.OK, ended.err
+    assert "+ ct1 store archive" in ended.out
+    assert policy.read_text(encoding="utf-8") == WIDER
+    assert policy.with_name("policy.toml.1").read_bytes() == standing
+
+
 def test_allow_writes_the_narrowest_rule_with_an_end_and_the_reason(
     leadglass: Leadglass, live: LiveSite, policy: Path
 ) -> None:

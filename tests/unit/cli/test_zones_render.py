@@ -41,6 +41,15 @@ def test_account_that_is_no_name_is_refused(leadglass: Leadglass, site: LiveSite
     assert "is no name of an account" in ended.err
 
 
+@pytest.mark.parametrize("dialect", ["k8s-networkpolicy", "aws-security-group", "cisco-acl"])
+def test_account_where_none_can_be_bound_is_wrong_use(
+    leadglass: Leadglass, site: LiveSite, dialect: str
+) -> None:
+    ended = leadglass("--home", site.home, "zones", "render", dialect, "--user", "leadglass")
+    assert (ended.code, ended.out) == (Exit.USAGE, "")
+    assert f"{dialect} cannot bind what one account sends" in ended.err
+
+
 def test_policy_with_errors_is_not_rendered(leadglass: Leadglass, site: LiveSite) -> None:
     (site.home / "policy.toml").write_text(EXAMPLE.replace("[flows]", "[flow]"), encoding="utf-8")
     ended = leadglass("--home", site.home, "zones", "render", "nftables")

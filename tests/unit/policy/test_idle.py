@@ -402,3 +402,67 @@ def test_taking_all_superfluous_rules_away_changes_nothing(made: list[tuple[str,
     named = {each.split()[0].removeprefix("flows.") for each in told}
     difference = compare(loaded(list(lines)), loaded([name for name in lines if name not in named]), NOW)
     assert (difference.opened, difference.closed) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("term", "last"),
+    [
+        ('weekdays = "mon", expires = 2026-11-22', "2026-11-22"),
+        ('hours = "07:00-08:00", expires = 2026-11-22', "2026-11-22"),
+        ('hours = "07:00-08:00", weekdays = "sun", review_by = 2026-11-23', "2026-11-23"),
+        ('weekdays = "tue", review_by = 2026-11-23, expires = 2026-12-31', "2026-11-23"),
+    ],
+)
+def test_rule_that_ends_before_its_hours_come_permits_nothing(term: str, last: str) -> None:
+    told = f"none of the hours of flows.f comes before it ends, {last}: it permits nothing any more"
+    assert f"{told}; set a later date, or remove it" in warnings(flows(flow("f", f", {term}")))
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        'weekdays = "mon", expires = 2026-11-23',
+        'weekdays = "sun", expires = 2026-11-22',
+        'hours = "07:00-08:00", expires = 2026-11-23',
+        'hours = "07:00-13:00", expires = 2026-11-22',
+        'hours = "07:00-08:00", expires = 2026-11-21',
+        "weekdays = [], expires = 2026-11-22",
+        'hours = "07:00-08:00"',
+        "expires = 2026-11-22",
+    ],
+)
+def test_rule_that_has_hours_left_or_is_told_of_already_is_not_said_to_end(term: str) -> None:
+    assert not [each for each in warnings(flows(flow("f", f", {term}"))) if "comes before it ends" in each]
+
+
+def covered(*zones: str) -> list[str]:
+    text = "version = 1\n[zones]\n" + "".join(f"{line}\n" for line in zones)
+    checked = check_policy(text, path="p", now=NOW)
+    assert checked.policy is not None, checked.findings
+    return [str(each) for each in checked.findings if "every address" in str(each)]
+
+
+HALVES = (
+    'low = { cidr = ["10.0.0.0/25"], transport = "mtls" }',
+    'high = { cidr = ["10.0.0.128/25"], transport = "mtls" }',
+)
+
+
+def test_zone_that_others_cover_wholly_is_nobody_s() -> None:
+    [told] = covered('all = { cidr = ["10.0.0.0/24"], transport = "mtls" }', *HALVES)
+    assert told.startswith(
+        "p:3:16: warning: other zones hold every address of zone all, so nobody comes from it"
+    )
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        'all = { cidr = ["10.0.0.0/24"], transport = ["mtls", "https"] }',
+        'all = { cidr = ["10.0.0.0/24", "10.0.1.7/32"], transport = "mtls" }',
+        'all = { cidr = ["10.0.0.0/23"], transport = "mtls" }',
+        'all = { cidr = ["10.0.0.0/24"], transport = "https" }',
+    ],
+)
+def test_zone_that_has_an_address_of_its_own_is_somebody_s(zone: str) -> None:
+    assert covered(zone, *HALVES) == []

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable
 
 from leadglass.model.action import Verb
+from leadglass.model.names import LABEL
 from leadglass.sitefile import Place, quoted, suggest
 from leadglass.sitefile.table import Notes, Table
 
 RESERVED = frozenset({"any", "approved", "archive", "internet", "mfa", "reason", "site"})
 
 _MODALITY = re.compile(r"[A-Z0-9_]{1,16}")
-_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 def refuse_reserved(name: str, notes: Notes, place: Place) -> None:
@@ -60,9 +60,9 @@ def is_modality(table: Table, key: str, number: int, word: str) -> bool:
 
 def is_label(table: Table, key: str, number: int, word: str) -> bool:
     """Whether ``word`` can be a label; noted when not."""
-    if _LABEL.fullmatch(word):
+    if LABEL.fullmatch(word):
         return True
-    hint = "use letters, digits, dot, - and _, at most 63 of them"
+    hint = "use letters, digits, dot, - and _, at most 64 of them"
     table.notes.error(table.place_of(key, number), f"{quoted(word)} is not a label", hint)
     return False
 

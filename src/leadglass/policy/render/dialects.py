@@ -26,6 +26,9 @@ class Dialect(StrEnum):
     CISCO = "cisco-acl"
 
 
+BINDS_ACCOUNTS = frozenset({Dialect.NFTABLES, Dialect.IPTABLES, Dialect.IP6TABLES})
+"""Those that can bind what one account of the host sends."""
+
 RENDERERS: Mapping[Dialect, Callable[[Passages, Archive], str]] = MappingProxyType(
     {
         Dialect.NFTABLES: render_nftables,
