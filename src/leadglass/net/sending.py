@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from leadglass.model.names import AETitle, Uid
 from leadglass.net.conversation import Conversation
@@ -14,8 +14,18 @@ from leadglass.protocol.commands import CStoreRq
 from leadglass.protocol.negotiation import NegotiatedContext
 
 PIECES_PER_READ = 8
+BYTES_AHEAD = (
+    4 << 20
+)  # read in one go; of objects that grow as they are converted, fewer than were meant to be
 
-RunBlocking = Callable[[Callable[[], list[bytes]]], Coroutine[Any, Any, list[bytes]]]
+Read = TypeVar("Read")
+
+
+class RunBlocking(Protocol):
+    """Runs what blocks on the disk, on a thread."""
+
+    def __call__(self, work: Callable[[], Read]) -> Coroutine[Any, Any, Read]:
+        """What the work gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +43,30 @@ class DataSet:
         self._run = run
         self._begin = begin
         self._pieces: Iterator[bytes] | None = None
-        self._first: list[bytes] = []
+        self._first: list[bytes] | None = None
         self._failure: Exception | None = None
 
-    def read_first(self) -> None:
-        """Read the first pieces, and keep them or why that could not be. Blocks on the disk."""
+    def read_first(self) -> int:
+        """Read the first pieces, and keep them or why that could not be; their bytes. Blocks on the disk."""
         try:
             self._first = self._read()
         except Exception as error:  # noqa: BLE001  told by whoever wants the pieces
-            self._failure = error
+            self._first, self._failure = [], error
+        return sum(map(len, self._first))
 
-    def require(self) -> None:
-        """Pass if the first pieces are there, so that what cannot be read is known before it is sent.
+    async def ready(self) -> None:
+        """Have the first pieces, so that what cannot be read is known before it is sent.
 
         Raises:
             ConversionImpossible, IntegrityBroken, KeyUnavailable, NotDeidentifiable
         """
+        if self._first is None:
+            await self._run(self.read_first)
         if self._failure is not None:
             raise self._failure
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """All of it, in order; iterate once, after ``require``. Raises as that."""
+        """All of it, in order; iterate once, after ``ready``. Raises as that."""
         batch, self._first = self._first, []
         while batch:
             for piece in batch:
@@ -91,10 +104,13 @@ class ReadAhead:
             self._reading.exception()  # seen, and of no more interest
         self._reading.cancel()
 
-    def _read(self) -> list[bytes]:
+    def _read(self) -> int:
+        read_bytes = 0
         for dataset in self._datasets:
-            dataset.read_first()
-        return []
+            read_bytes += dataset.read_first()
+            if read_bytes > BYTES_AHEAD:
+                break  # the others are read when it is their turn
+        return read_bytes
 
 
 async def store(

@@ -220,7 +220,7 @@ class RetrieveOperation(ABC):
             return item.status
         self._link.conversation.connection.touch()
         try:
-            item.dataset.require()
+            await item.dataset.ready()
         except LeadglassError as error:
             return error.dimse_status
         return await store(
