@@ -16,15 +16,15 @@ from leadglass.identity.peers import CertificateRefused, TlsFailed
 from leadglass.model.caller import CertificateFacts, Peer, Transport
 from leadglass.model.decision import Rung, Step
 from leadglass.model.errors import (
-    AuditFailed,
     PeerProtocolError,
     RemoteRefused,
     TransportFailed,
 )
-from leadglass.model.event import AuditEvent, Outcome
+from leadglass.model.event import Outcome
 from leadglass.net.admission import admit_or_reject
 from leadglass.net.connection import Connection
 from leadglass.net.conversation import Conversation
+from leadglass.net.recording import record_association, record_refusal
 from leadglass.net.scp.link import Operation, Result
 from leadglass.net.services import Services
 from leadglass.protocol.association import Role
@@ -386,31 +386,8 @@ class Acceptor:
     ) -> None:
         """Record that a connection came no further than this step."""
         peer = self._peer or self.door_peer(connection, certificate)
-        try:
-            told = self._hosting.gate.record_refused_connection(peer, step, reason, self._association)
-        except AuditFailed:
-            log.error("refusal not recorded", association=self._association, reason=reason)
-            return
-        if told:  # a flood must not fill the log
-            log.info("connection refused", address=peer.address, listener=self._listener, reason=reason)
+        record_refusal(self._hosting.gate, peer, step, reason, self._association)
 
     def _record(self, kind: str, outcome: Outcome, reason: str, ladder: tuple[Rung, ...] = ()) -> None:
-        admission = self._admission
-        peer = self.peer
-        event = AuditEvent(
-            kind=kind,
-            outcome=outcome,
-            who=admission.who if admission else "",
-            zone=admission.zone if admission else "",
-            address=peer.address,
-            transport=peer.transport,
-            calling_ae=peer.calling_ae or "",
-            called_ae=peer.called_ae or "",
-            association=self._association,
-            reason=reason,
-            ladder=ladder,
-        )
-        try:
-            self._hosting.gate.record(event)
-        except AuditFailed:
-            log.error("not recorded", kind=kind, association=self._association)
+        told = (kind, outcome, reason)
+        record_association(self._hosting.gate, self.peer, self._admission, self._association, told, ladder)

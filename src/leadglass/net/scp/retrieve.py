@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 from leadglass.archive.retrieve import Retrieval, Retriever, Wanted, transfer_syntax_for
 from leadglass.dataset.identifier import encode_failed_list
@@ -32,6 +32,9 @@ from leadglass.protocol.status import SUBOPERATIONS_INCOMPLETE, Category, Status
 MAX_IDENTIFIER_BYTES = 1 << 20
 BYTES_PER_READ = 2 << 20  # of a lot of small objects; a large one is read in pieces
 OBJECTS_PER_READ = 32
+
+
+Response = TypeVar("Response", CGetRsp, CMoveRsp)
 
 
 class Deliver(Protocol):
@@ -293,17 +296,7 @@ class GetOperation(RetrieveOperation):
 
     def _respond(self, status: int, counts: _Counts | None, comment: str) -> None:
         failed_list = self._failed_list(status, counts)
-        response = CGetRsp(
-            responding_to=self._request.message_id,
-            sop_class=self._request.sop_class,
-            status=status,
-            remaining=_remaining(status, counts),
-            completed=counts.completed if counts else None,
-            failed=counts.failed if counts else None,
-            warning=counts.warning if counts else None,
-            error_comment=comment,
-            has_dataset=failed_list is not None,
-        )
+        response = _response(CGetRsp, self._request, status, counts, comment, failed_list)
         if status == Status.PENDING:
             self._link.respond_soon(self._context.id, response)
         else:
@@ -341,21 +334,29 @@ class MoveOperation(RetrieveOperation):
 
     def _respond(self, status: int, counts: _Counts | None, comment: str) -> None:
         failed_list = self._failed_list(status, counts)
-        self._link.respond(
-            self._context.id,
-            CMoveRsp(
-                responding_to=self._request.message_id,
-                sop_class=self._request.sop_class,
-                status=status,
-                remaining=_remaining(status, counts),
-                completed=counts.completed if counts else None,
-                failed=counts.failed if counts else None,
-                warning=counts.warning if counts else None,
-                error_comment=comment,
-                has_dataset=failed_list is not None,
-            ),
-            failed_list,
-        )
+        response = _response(CMoveRsp, self._request, status, counts, comment, failed_list)
+        self._link.respond(self._context.id, response, failed_list)
+
+
+def _response(
+    kind: type[Response],
+    request: CGetRq | CMoveRq,
+    status: int,
+    counts: _Counts | None,
+    comment: str,
+    failed_list: bytes | None,
+) -> Response:
+    return kind(
+        responding_to=request.message_id,
+        sop_class=request.sop_class,
+        status=status,
+        remaining=_remaining(status, counts),
+        completed=counts.completed if counts else None,
+        failed=counts.failed if counts else None,
+        warning=counts.warning if counts else None,
+        error_comment=comment,
+        has_dataset=failed_list is not None,
+    )
 
 
 def _remaining(status: int, counts: _Counts | None) -> int | None:
