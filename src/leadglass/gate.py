@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -140,16 +139,20 @@ class Gate:
         device = self._policy.lookup.by_ae.get(ae)
         return device if device is not None and device.address is not None else None
 
-    def refuse_destination(self, ae: AETitle, node: str, *, association: str) -> None:
-        """Record that something was to be sent where the archive sends to nobody, ``node`` being the archive.
+    def refuse_destination(self, peer: Peer, ae: AETitle, node: str, *, association: str) -> None:
+        """Record that ``peer`` wanted something sent to nobody by ``node``, the archive.
+
+        The line has the peer's address: whoever makes up titles shall hide no other refusal of the archive.
 
         Raises:
             AuditFailed: the trail cannot be written.
         """
         named = self._policy.lookup.by_ae.get(ae)
         target = named.name if named is not None else f"AE {ae}"  # which no device is called
-        with suppress(NotPermitted):
-            self.permit_part(Archive(node), Action(Verb.STORE, target), association=association)
+        caller, action = Archive(node), Action(Verb.STORE, target)
+        decision = decide(self._policy, caller, action, self._clock.now())
+        event = event_of(kind_of(action), Outcome.DENIED, caller, decision, action, association)
+        self._record_folded(replace(event, address=peer.address, calling_ae=peer.calling_ae or ""))
 
     def admit(
         self,

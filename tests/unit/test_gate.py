@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from leadglass.audit.coalesce import MAX_REASONS
 from leadglass.gate import MAX_REMEMBERED, Gate
 from leadglass.ledger import HOUR_S
 from leadglass.model.action import ARCHIVE, SITE, Action, Facts, Verb
@@ -108,6 +110,19 @@ def test_a_refused_operation_is_recorded_with_its_ladder_and_the_fix(gate: Gate,
     assert line.reason.startswith("verb: ")
     assert refusal.value.public_message == "Not permitted."
     assert "find" not in refusal.value.public_message
+
+
+def test_titles_that_somebody_makes_up_hide_no_other_refusal_of_the_archive(
+    gate: Gate, trail: Notebook
+) -> None:
+    for number in range(2 * MAX_REASONS):
+        gate.refuse_destination(WS1, AETitle(f"X{number}"), "NORTH", association="a1")
+    for device in ("ct1", "us1", "night"):
+        with pytest.raises(NotPermitted):
+            gate.permit_part(Archive("NORTH"), Action(Verb.STORE, device), association="a2")
+    by_address = Counter(event.address for event in trail.events)
+    assert by_address == {WS1.address: MAX_REASONS + 1, "": 3}
+    assert [event.target for event in trail.events[-3:]] == ["ct1", "us1", "night"]
 
 
 def test_refusals_that_repeat_are_one_line_and_a_sum(gate: Gate, trail: Notebook, clock: FakeClock) -> None:

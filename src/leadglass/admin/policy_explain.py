@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import count
 from pathlib import Path
@@ -103,6 +103,9 @@ def _advice(policy: Policy, standing: str, text: str, now: datetime) -> Advice |
     changed = with_rule(standing, rule, last_day_of_trial(now), "")
     checked = check_policy(changed, path="", now=now)
     if checked.policy is None:  # a command that would fail helps nobody
+        return None
+    as_it_should = replace(question, at=None, mfa=True)  # the command is for the day it is typed on
+    if not explain(checked.policy, as_it_should, now).allowed:  # nor does one that changes nothing
         return None
     narrowing = [word for word in text.split() if word in FLAGS or word.partition("=")[0] in _NARROWING]
     words = shlex.join([question.subject, question.verb, question.target, *narrowing])

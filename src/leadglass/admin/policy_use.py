@@ -20,6 +20,9 @@ from leadglass.policy import PolicyInvalid, check_policy
 from leadglass.policy.policy import Policy
 from leadglass.policy.reach import reach
 
+_UNNAMED = ""
+"""The rule of a line that names none, as lines of moves once did: it may have been any."""
+
 
 @dataclass(frozen=True, slots=True)
 class Permission:
@@ -94,8 +97,8 @@ class _Uses:
         if subject == ARCHIVE or subject in self._policy.devices:
             by_rule = self._of_machines.get((subject, verb, target), {})
             rules = _rules(self._policy, subject, verb, target)
-            found = [by_rule[rule]] if rule in by_rule else []
-            former = [use.last for name, use in by_rule.items() if name not in rules]
+            found = [by_rule[name] for name in (rule, _UNNAMED) if name in by_rule]
+            former = [use.last for name, use in by_rule.items() if name not in (*rules, _UNNAMED)]
         else:  # the trail names the person, and the policy the group: the grant is what both know
             found, former = self._of_people.get((rule, verb), []), []
         return Permission(

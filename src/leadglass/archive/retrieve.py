@@ -93,7 +93,9 @@ class Retriever:
             wanted, Verb.MOVE, Destination(device, destination_ae) if device is not None else None
         )
         if device is None:
-            self._gate.refuse_destination(destination_ae, self._node, association=wanted.association)
+            self._gate.refuse_destination(
+                wanted.caller, destination_ae, self._node, association=wanted.association
+            )
             raise MoveDestinationUnknown("the policy has no device with this AE title and an address")
         return retrieval
 

@@ -138,8 +138,14 @@ def apply_proposal(
     elif proposal.is_standing:
         say("it is in place already")
     else:
-        say("in place; 'zones rollback' puts the old one back" if wanted else "nothing was changed")
+        say(_done(proposal) if wanted else "nothing was changed")
     return wanted
+
+
+def _done(proposal: Proposal) -> str:
+    if proposal.standing_is_broken:
+        return "in place; the old one is kept as policy.toml.1, and has to be mended before it can come back"
+    return "in place; 'zones rollback' puts the old one back"
 
 
 def print_lines(desk: Desk, proposal: Proposal) -> None:

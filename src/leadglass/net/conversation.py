@@ -98,6 +98,7 @@ class Conversation:
                 neither be finished nor taken back.
         """
         async with self._streaming:
+            await self.connection.drained()  # several take turns here, each of which would queue a little
             self._require_open()
             whole = False
             try:

@@ -54,6 +54,11 @@ class DataSet:
             self._first, self._failure = [], error
         return sum(map(len, self._first))
 
+    @property
+    def is_read(self) -> bool:
+        """Whether ``ready`` does not have to wait for the disk."""
+        return self._first is not None
+
     async def ready(self) -> None:
         """Have the first pieces, so that what cannot be read is known before it is sent.
 

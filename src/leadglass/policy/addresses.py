@@ -39,10 +39,13 @@ def address_beside(policy: Policy, zone: Zone, taken: Collection[str]) -> Addres
 
 def _candidates(policy: Policy, zone: Zone) -> Iterator[Address]:
     """The first uncovered address of a range is its first, or follows the last of a range inside it."""
-    networks = [network for other in policy.zones.values() for network in other.networks]
+    for network in zone.networks:
+        if network.num_addresses > 1:
+            yield network.network_address + 1
+        yield network.network_address
+    others = [network for other in policy.zones.values() for network in other.networks]
     for network in zone.networks:
         first, last = int(network.network_address), int(network.broadcast_address)
-        ends = [int(inner.broadcast_address) for inner in networks if contains(network, inner)]
-        for number in (first + 1, first, *(end + 1 for end in ends)):
-            if first <= number <= last:
-                yield network.network_address + (number - first)
+        for inner in others:
+            if contains(network, inner) and (end := int(inner.broadcast_address)) < last:
+                yield network.network_address + (end + 1 - first)

@@ -164,6 +164,8 @@ def test_policy_in_place_that_is_no_text_can_be_replaced_and_is_kept_byte_by_byt
     assert "+ ct1 store archive" in ended.out
     assert policy.read_text(encoding="utf-8") == WIDER
     assert policy.with_name("policy.toml.1").read_bytes() == standing
+    assert "has to be mended before it can come back" in ended.err
+    assert leadglass("--home", live.home, "zones", "rollback", "--yes").code == Exit.ERROR
 
 
 def test_allow_writes_the_narrowest_rule_with_an_end_and_the_reason(

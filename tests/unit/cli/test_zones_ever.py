@@ -9,6 +9,7 @@ import pytest
 from leadglass.app import Home, local_site
 from leadglass.cli.output import Exit
 from leadglass.model.action import Action, Verb
+from leadglass.model.event import AuditEvent, Outcome
 from leadglass.policy import load_policy
 from tests.support.command_line import Leadglass
 from tests.support.policies import ALICE, EXAMPLE, WS1
@@ -75,6 +76,20 @@ def test_each_of_two_rules_has_its_own_use_and_a_former_one_is_said(
     assert len(rows) == 2
     assert all(row[3].startswith("never by this rule; 20") and row[4] == "-" for row in rows)
     assert [row[5].split(":")[0] for row in rows] == ["flow read-studies", "flow search"]
+
+
+def test_move_whose_line_names_no_onward_rule_counts_for_whichever_there_is(
+    leadglass: Leadglass, live: LiveSite, policy: Path
+) -> None:
+    moved = AuditEvent("retrieval.sent", Outcome.DONE, "ws1", verb=Verb.MOVE, target="ws1", count=500)
+    with local_site(Home(live.home)) as site:
+        site.gate.record(moved)
+        site.committer.flush()
+    found = leadglass("--home", live.home, "zones", "reach", "--ever", "--json").json
+    used = [each for each in found["permissions"] if each["last"]]
+    assert [(each["subject"], each["rule"], each["count"]) for each in used] == [
+        ("archive", "flow deliver", 500)
+    ]
 
 
 def test_a_person_uses_the_grant_of_the_group(leadglass: Leadglass, live: LiveSite, policy: Path) -> None:

@@ -55,6 +55,15 @@ def test_refusal_names_the_command_that_would_permit_it_and_the_tests_that_would
     assert as_json.json["advice"]["command"].startswith("zones allow us1 find")
 
 
+@pytest.mark.parametrize("word", ["ip=10.20.1.7", "patients=2500"])
+def test_no_command_is_proposed_that_would_leave_it_refused(
+    leadglass: Leadglass, live: LiveSite, policy: Path, word: str
+) -> None:
+    ended = leadglass("--home", live.home, "zones", "explain", f"us1 find archive {word}")
+    assert ended.code == Exit.FINDINGS
+    assert "to permit" not in ended.out
+
+
 def test_command_that_would_permit_it_whole_asks_for_identity(
     leadglass: Leadglass, live: LiveSite, policy: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import threading
 from collections.abc import AsyncIterator, Sequence
@@ -22,6 +23,7 @@ from leadglass.model.errors import MoveDestinationUnknown, OutOfResources
 from leadglass.model.event import Outcome
 from leadglass.model.names import AETitle, Uid
 from leadglass.model.query import Level, Root
+from leadglass.net.connection import MAX_UNHEARD_BYTES, WRITE_HIGH_WATER_BYTES, Connection
 from leadglass.net.delivery import propose
 from leadglass.net.scp.query import FindOperation
 from leadglass.net.scp.retrieve import OBJECTS_PER_READ
@@ -453,6 +455,35 @@ def test_two_gets_at_once_share_the_association(tmp_path: Path) -> None:
                 elif isinstance(command, c.CGetRsp | c.CFindRsp) and command.status == Status.SUCCESS:
                     finished.add(command.responding_to)
             assert finished == {1, 2, 3}
+            peer.close()
+
+    run(scenario())
+
+
+def test_many_gets_of_a_peer_that_takes_nothing_leave_no_more_waiting_than_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[int] = []
+    real = Connection.flush
+
+    def flush(connection: Connection) -> None:
+        real(connection)
+        if connection._transport is not None:
+            waiting.append(connection._transport.get_write_buffer_size())
+
+    monkeypatch.setattr(Connection, "flush", flush)
+
+    async def scenario() -> None:
+        images = [*synthetic_study(9, Modality.CT, PATIENTS[0], instances=2, rows=640, columns=512)]
+        key = encode_identifier(Level.STUDY, [("StudyInstanceUID", study_of(images[0]))], EXPLICIT)
+        async with full(tmp_path, images) as rig:
+            peer = await rig.raw("WS1", GET, window=16, received=[CT_IMAGE])
+            for message_id in range(1, 17):
+                await peer.send(1, c.CGetRq(message_id, STUDY_ROOT_GET), key)
+            connection = rig.acceptors[0].conversation.connection
+            await until(lambda: not connection._can_write.is_set())
+            await asyncio.sleep(0.5)  # those that could, have queued by now
+            assert WRITE_HIGH_WATER_BYTES // 2 < max(waiting) < MAX_UNHEARD_BYTES
             peer.close()
 
     run(scenario())

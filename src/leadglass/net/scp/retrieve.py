@@ -222,6 +222,8 @@ class RetrieveOperation(ABC):
         if item.context is None or item.dataset is None:
             return item.status
         self._link.conversation.connection.touch()
+        if not item.dataset.is_read:
+            self._link.conversation.connection.flush()
         try:
             await item.dataset.ready()
         except LeadglassError as error:
