@@ -15,6 +15,7 @@ from leadglass.admin.policy_places import places_of
 from leadglass.audit.read import AuditLine
 from leadglass.model.action import Verb
 from leadglass.model.decision import Decision
+from leadglass.model.errors import ConfigurationInvalid
 from leadglass.model.permit import Permit
 from leadglass.policy import QuestionInvalid, check_policy, explain, load_policy, parse_question
 from leadglass.policy.fixes import last_day_of_trial
@@ -100,7 +101,10 @@ def _advice(policy: Policy, standing: str, text: str, now: datetime) -> Advice |
         rule = narrowest_rule(policy, question, now)
     except QuestionInvalid:
         return None
-    changed = with_rule(standing, rule, last_day_of_trial(now), "")
+    try:
+        changed = with_rule(standing, rule, last_day_of_trial(now), "")
+    except ConfigurationInvalid:  # a file that must be edited by hand
+        return None
     checked = check_policy(changed, path="", now=now)
     if checked.policy is None:  # a command that would fail helps nobody
         return None

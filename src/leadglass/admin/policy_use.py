@@ -17,6 +17,9 @@ from leadglass.index.engine import reading
 from leadglass.model.action import ARCHIVE, Verb
 from leadglass.model.permit import Permit
 from leadglass.policy import PolicyInvalid, check_policy
+from leadglass.policy.condition import Asked
+from leadglass.policy.conditions.expires import Expires
+from leadglass.policy.conditions.review_by import ReviewBy
 from leadglass.policy.policy import Policy
 from leadglass.policy.reach import reach
 
@@ -70,12 +73,14 @@ def permissions_used(
     with reading(engine).connect() as connection:
         first = begun(connection)
         uses = _Uses(policy, uses_since(connection, since, progress))
+    over = _over(policy, now)
     permissions = [
         uses.of(subject, verb, target, rule, next(iter(places_of(text, path, rule)), rule))
         for subject, verb, target in dict.fromkeys(
             (each.subject, each.verb, each.target) for each in reach(policy, now)
         )
         for rule in _rules(policy, subject, verb, target)
+        if rule not in over
     ]
     permissions.sort(key=lambda each: (each.last is not None, each.otherwise is not None))
     return Used(max(since, first or now), tuple(permissions))
@@ -111,6 +116,18 @@ class _Uses:
             max(former, default=None),
             place,
         )
+
+
+def _over(policy: Policy, now: datetime) -> frozenset[str]:
+    """The rules that have ended, and permit nothing."""
+    asked = Asked(Verb.ECHO, now)
+    terms = {f"flow {flow.name}": flow.term for flow in policy.flows.values()}
+    terms |= {f"grant {grant.name}": grant.term for grant in policy.grants.values()}
+    return frozenset(
+        name
+        for name, term in terms.items()
+        if any(isinstance(bound, Expires | ReviewBy) and not bound.check(asked).ok for bound in term)
+    )
 
 
 def _rules(policy: Policy, subject: str, verb: Verb, target: str) -> tuple[str, ...]:

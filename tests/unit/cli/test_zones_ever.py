@@ -78,6 +78,14 @@ def test_each_of_two_rules_has_its_own_use_and_a_former_one_is_said(
     assert [row[5].split(":")[0] for row in rows] == ["flow read-studies", "flow search"]
 
 
+def test_rule_that_has_ended_is_no_permission(leadglass: Leadglass, live: LiveSite, policy: Path) -> None:
+    old = 'old = { from = ["ws1"], to = "archive", can = ["find"], expires = 2026-01-01 }'
+    policy.write_text(EXAMPLE.replace("\n[grants]", f"\n{old}\n[grants]"), encoding="utf-8")
+    found = leadglass("--home", live.home, "zones", "reach", "--ever", "--json").json["permissions"]
+    rules = [each["rule"] for each in found if (each["subject"], each["verb"]) == ("ws1", "find")]
+    assert rules == ["flow read"]
+
+
 def test_move_whose_line_names_no_onward_rule_counts_for_whichever_there_is(
     leadglass: Leadglass, live: LiveSite, policy: Path
 ) -> None:

@@ -64,6 +64,18 @@ def test_no_command_is_proposed_that_would_leave_it_refused(
     assert "to permit" not in ended.out
 
 
+def test_file_that_must_be_edited_by_hand_is_explained_all_the_same(
+    leadglass: Leadglass, live: LiveSite, policy: Path
+) -> None:
+    head, tail = EXAMPLE.split("[flows]")[0], EXAMPLE[EXAMPLE.index("[grants]") :]
+    inline = 'flows = { read = { from = ["ws1"], to = "archive", can = ["get"] } }\n'
+    rest = tail[: tail.index("[tests]")]
+    policy.write_text(head.replace("[zones]", f"{inline}[zones]") + rest, encoding="utf-8")
+    ended = leadglass("--home", live.home, "zones", "explain", "us1 find archive")
+    assert ended.code == Exit.FINDINGS, ended.err
+    assert "denied" in ended.out
+
+
 def test_command_that_would_permit_it_whole_asks_for_identity(
     leadglass: Leadglass, live: LiveSite, policy: Path
 ) -> None:
