@@ -10,6 +10,7 @@ import select
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -187,11 +188,19 @@ def got(hospital: Hospital, device: str, transport: str, modality: str) -> bool:
         return bool(came)
 
 
+def let_it_listen(association: Association) -> None:
+    """Until pynetdicom's own loop runs again: begun sooner, an operation's answer may go to that loop."""
+    deadline_s = time.monotonic() + 5
+    while association._is_paused and time.monotonic() < deadline_s:
+        time.sleep(0.001)
+
+
 def done(association: Association, device: str, verb: str, modality: str) -> bool:
     """Perform one verb about one modality's study; whether the server did it."""
     if CONTEXTS[verb] not in syntaxes(association):
         return False
     assert verb not in NOT_YET
+    let_it_listen(association)
     match verb:
         case "echo":
             return bool(association.send_c_echo().Status == SUCCESS)
