@@ -14,9 +14,7 @@ from leadglass.protocol.commands import CStoreRq
 from leadglass.protocol.negotiation import NegotiatedContext
 
 PIECES_PER_READ = 8
-BYTES_AHEAD = (
-    4 << 20
-)  # read in one go; of objects that grow as they are converted, fewer than were meant to be
+BYTES_AHEAD = 4 << 20  # read in one go: an object may grow as it is converted
 
 Read = TypeVar("Read")
 
